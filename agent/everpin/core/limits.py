@@ -1,0 +1,39 @@
+"""Every bound of the device, with its unit and its reason."""
+
+from ..compat import const
+
+# Bytes of one signed document: DESIGN section 3; larger ones are refused before anything is allocated.
+DOCUMENT_MAX_BYTES = const(8192)
+# Nesting of CBOR: a pins document needs 7 (tag, array; then claims, body, hosts, host, pins, pin apart in its payload).
+CBOR_MAX_DEPTH = const(12)
+# Items in one CBOR array or map; the forbidden set is the longest list.
+CBOR_MAX_ITEMS = const(64)
+
+# Names of fleet, channel and device, in bytes of UTF-8: they stand in topics and in external_aad.
+NAME_MAX_BYTES = const(64)
+# RFC 1035 section 2.3.4.
+HOST_MAX_BYTES = const(253)
+CARRIER_MAX_BYTES = const(200)
+
+ROOT_MAX_KEYS = const(16)
+RULE_MAX_GROUPS = const(4)
+RULE_MAX_KEYS = const(8)
+
+PINS_MAX_HOSTS = const(16)
+HOST_MIN_PINS = const(2)  # RFC 7469 section 4.3 asks for a backup pin
+HOST_MAX_PINS = const(8)
+MAX_BROKERS = const(4)
+MAX_CARRIERS = const(4)
+MAX_ANCHORS = const(8)
+MAX_FORBIDDEN = const(64)
+MAX_TIME_SOURCES = const(8)
+
+# One certificate; the largest seen in public chains is below 4 kB.
+CERTIFICATE_MAX_BYTES = const(8192)
+# SubjectPublicKeyInfo: RSA 8192 takes 1,062 bytes, ML-DSA-87 about 2,620.
+SPKI_MAX_BYTES = const(4096)
+DER_MAX_DEPTH = const(8)
+
+# Reports kept on flash, and how often they may be written in a day.
+REPORT_MAX_EVENTS = const(16)
+REPORT_WRITES_PER_DAY = const(24)

@@ -1,0 +1,154 @@
+"""Records on flash: a header that is frozen for ever, a body, and a digest over both.
+
+    offset  bytes
+    0       2      magic "eP"
+    2       1      format, 1
+    3       1      kind
+    4       4      sequence, big-endian
+    8       4      length of the body
+    12      32     SHA-256 of bytes 0 to 11 and the body
+    44      ...    body
+
+An agent of any age can tell a record's kind, sequence and length, and whether it is whole.
+"""
+
+from hashlib import sha256
+
+from ..compat import const
+from .errors import FlashFull, ReadBack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Flash(Protocol):
+        """Four calls under NOR rules: erased bytes are 0xFF, `prog` only clears bits, `erase` takes whole sectors."""
+
+        size: int
+        sector: int
+
+        def read(self, offset: int, length: int) -> bytes: ...
+        def prog(self, offset: int, data: bytes) -> None: ...
+        def erase(self, offset: int, length: int) -> None: ...
+        def sync(self) -> None: ...
+
+
+ROOT = const(1)
+PINS = const(2)
+BASE = const(3)
+COMMIT = const(4)
+FACTORY = const(5)
+SECRETS = const(6)
+JOURNAL = const(7)
+
+_FORMAT = const(1)
+_PREFIX = const(12)
+HEADER_BYTES = const(44)
+# Records in a log start at multiples of this, so that one torn record does not hide those behind it.
+_ALIGN = const(16)
+
+
+def encode(kind: int, sequence: int, body: bytes) -> bytes:
+    """Return a record's bytes."""
+    head = b"eP" + bytes((_FORMAT, kind)) + sequence.to_bytes(4, "big") + len(body).to_bytes(4, "big")
+    digest = sha256(head)
+    digest.update(body)
+    return head + digest.digest() + body
+
+
+def decode(flash: "Flash", offset: int, room: int, kind: int) -> "tuple[int, bytes] | None":
+    """Return (sequence, body) of a whole record of that kind at an offset, or None."""
+    head = flash.read(offset, HEADER_BYTES)
+    if head[0:2] != b"eP" or head[2] != _FORMAT or head[3] != kind:
+        return None
+    length = int.from_bytes(head[8:12], "big")
+    if length > room - HEADER_BYTES:
+        return None
+    body = flash.read(offset + HEADER_BYTES, length)
+    digest = sha256(head[:_PREFIX])
+    digest.update(body)
+    if digest.digest() != head[_PREFIX:HEADER_BYTES]:
+        return None
+    return int.from_bytes(head[4:8], "big"), bytes(body)
+
+
+class Slot:
+    """A place for one record: whole sectors, erased as far as the record reaches and no further."""
+
+    def __init__(self, flash: "Flash", offset: int, room: int, kind: int) -> None:
+        self._flash = flash
+        self._offset = offset
+        self._room = room
+        self._kind = kind
+
+    def load(self) -> "tuple[int, bytes] | None":
+        """Return (sequence, body), or None when the slot holds no whole record."""
+        return decode(self._flash, self._offset, self._room, self._kind)
+
+    def save(self, sequence: int, body: bytes) -> None:
+        """Write a record and read it back from flash; raise `FlashFull` or `ReadBack`."""
+        data = encode(self._kind, sequence, body)
+        if len(data) > self._room:
+            raise FlashFull
+        sector = self._flash.sector
+        self._flash.erase(self._offset, (len(data) + sector - 1) // sector * sector)
+        self._flash.prog(self._offset, data)
+        self._flash.sync()
+        # Read back from flash before anything points at it: a silently dropped write, or a bit that did not take.
+        if self.load() != (sequence, body):
+            raise ReadBack
+
+
+class Log:
+    """One sector of records of one kind, appended: the newest whole one counts, and an erase comes only when it is full."""
+
+    def __init__(self, flash: "Flash", offset: int, room: int, kind: int) -> None:
+        self._flash = flash
+        self._offset = offset
+        self._room = room
+        self._kind = kind
+
+    def load(self) -> "tuple[int, bytes] | None":
+        """Return (sequence, body) of the record with the highest sequence, or None."""
+        newest = None
+        at = 0
+        while at + HEADER_BYTES <= self._room:
+            found = decode(self._flash, self._offset + at, self._room - at, self._kind)
+            if found is None:
+                at += _ALIGN
+                continue
+            if newest is None or found[0] > newest[0]:
+                newest = found
+            at += _aligned(HEADER_BYTES + len(found[1]))
+        return newest
+
+    def _free(self) -> int:
+        """Return the first aligned offset behind the last byte that is not erased: a torn record's tail is passed over."""
+        at = self._room
+        while at > 0:
+            at -= _ALIGN
+            if self._flash.read(self._offset + at, _ALIGN) != b"\xff" * _ALIGN:
+                return at + _ALIGN
+        return 0
+
+    def fits(self, body: bytes) -> bool:
+        """Return whether a record of that body can be appended without an erase."""
+        return self._free() + HEADER_BYTES + len(body) <= self._room
+
+    def save(self, sequence: int, body: bytes) -> None:
+        """Append a record, after an erase when there is no room, and read it back; raise `FlashFull` or `ReadBack`."""
+        data = encode(self._kind, sequence, body)
+        if len(data) > self._room:
+            raise FlashFull
+        at = self._free()
+        if at + len(data) > self._room:
+            self._flash.erase(self._offset, self._room)
+            at = 0
+        self._flash.prog(self._offset + at, data)
+        self._flash.sync()
+        if decode(self._flash, self._offset + at, self._room - at, self._kind) != (sequence, body):
+            raise ReadBack
+
+
+def _aligned(length: int) -> int:
+    return (length + _ALIGN - 1) // _ALIGN * _ALIGN

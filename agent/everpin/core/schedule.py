@@ -1,0 +1,161 @@
+"""When the next dial or rescue is due: back-off with jitter, rescue after failed rounds and at a long interval even while pinned.
+
+Time is monotonic seconds (`at`), set by the agent before each question; no clock of the day has a say.
+"""
+
+from . import limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Seconds, unless named otherwise.
+DEFAULTS = {
+    "backoff_min_s": 5.0,
+    "backoff_max_s": 900.0,
+    # Failed rounds over all brokers before the first rescue.
+    "rescue_rounds": 2,
+    # Even while pinned: a thief of an active key, or an overwritten topic, would otherwise withhold for ever.
+    "rescue_every_s": 7 * 86400.0,
+    "carrier_budget_s": 30.0,
+    # After an ack that named a newer document than the broker gave.
+    "behind_s": 60.0,
+    # Without a pinned session for so long, the fully released document is taken too.
+    "wide_after_s": 86400.0,
+}
+
+
+class Schedule:
+    """What is due when. `rounds` and `refused` survive a deep sleep in the journal; the rest starts anew at boot."""
+
+    def __init__(self, random: "Callable[[int], bytes]", timing: "dict[str, float]") -> None:
+        values = dict(DEFAULTS)
+        values.update(timing)
+        self._random = random
+        self._min_s = values["backoff_min_s"]
+        self._max_s = values["backoff_max_s"]
+        self._rescue_rounds = int(values["rescue_rounds"])
+        self._every_s = values["rescue_every_s"]
+        self._behind_s = values["behind_s"]
+        self._wide_after_s = values["wide_after_s"]
+        self.carrier_budget_s = values["carrier_budget_s"]
+        self.at = 0.0
+        self.rounds = 0  # failed rounds over all brokers, since the last pinned session
+        self.refused = False  # a verdict refused a broker since then
+        self.dirty = False
+        self._broker = 0  # whose turn it is
+        self._tried = 0  # in this round
+        self._next_dial: "float | None" = None
+        self._queue: "list[str] | None" = None  # carriers still to ask; None outside a rescue
+        self._asked_for_round = 0  # the round after which the last rescue ran
+        self._rescue_at: "float | None" = None
+        self._behind: "tuple[int, int] | None" = None
+        self._last_up: "float | None" = None
+        self._writes = 0
+        self._write_day = 0.0
+
+    def _jitter(self, span_s: float) -> float:
+        """Return `span_s`, more or less by up to a quarter."""
+        return span_s * (0.75 + int.from_bytes(self._random(2), "big") / 131072)
+
+    def restore(self, rounds: object, refused: object) -> None:
+        """Take back what a journal held; anything else is passed over."""
+        if isinstance(rounds, int) and 0 <= rounds < 1 << 16:
+            # The rescue that was due is due still: the device that wakes has not been asked since.
+            self.rounds = rounds
+        self.refused = refused is True
+
+    # ---- what is due -------------------------------------------------------------------------------------------------
+
+    def rescue_due(self) -> bool:
+        """Return whether a rescue is due by interval, or by an ack that named a newer document."""
+        if self._rescue_at is None:
+            self._rescue_at = self.at + self._jitter(self._every_s)
+        return self.at >= self._rescue_at
+
+    def wide(self) -> bool:
+        """Return whether the fully released document is taken too: refused by a verdict, or long without a session."""
+        if self._last_up is None:
+            self._last_up = self.at
+        return self.refused or self.at - self._last_up > self._wide_after_s
+
+    def next_carrier(self, carriers: "Callable[[], list[str]]") -> "str | None":
+        """Return the carrier whose turn it is, None when no rescue is due or the last one is over."""
+        if self._queue is None:
+            after_failure = self.rounds >= self._rescue_rounds and self.rounds != self._asked_for_round
+            if not after_failure and not self.rescue_due():
+                return None
+            self._queue = carriers()
+        if self._queue:
+            return self._queue.pop(0)
+        self._queue = None
+        self._asked_for_round = self.rounds
+        self._rescue_at = self.at + self._jitter(self._every_s)
+        return None
+
+    def wait_s(self) -> float:
+        """Return the seconds until the next dial, 0 when it is due."""
+        return 0.0 if self._next_dial is None else max(0.0, self._next_dial - self.at)
+
+    def next_broker(self, brokers: "list[tuple[str, int]]") -> "tuple[str, int]":
+        """Return the broker whose turn it is."""
+        return brokers[self._broker % len(brokers)]
+
+    # ---- what happened -----------------------------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """A pinned session is up."""
+        self.dirty = self.dirty or self.rounds != 0 or self.refused
+        self.rounds = 0
+        self.refused = False
+        self._asked_for_round = 0
+        self._tried = 0
+        self._next_dial = None
+        self._last_up = self.at
+
+    def lost(self) -> None:
+        """A session ended: dial again after a short jittered while, or a broker's restart meets its whole fleet at once."""
+        self._next_dial = self.at + self._jitter(self._min_s)
+
+    def failed(self, brokers: int, refused: bool) -> None:
+        """A dial failed; `refused` when it was a verdict that refused."""
+        self._broker += 1
+        self._tried += 1
+        if refused and not self.refused:
+            self.refused = True
+            self.dirty = True
+        if self._tried < brokers:
+            return
+        self._tried = 0
+        self.rounds += 1
+        self.dirty = True
+        self._next_dial = self.at + self._jitter(min(self._max_s, self._min_s * (1 << min(self.rounds - 1, 16))))
+
+    def asked(self, accepted: bool) -> None:
+        """A carrier was asked; a document that was accepted makes the next dial due once all were."""
+        if accepted:
+            self._next_dial = None
+
+    def news(self) -> None:
+        """A document was accepted."""
+        self._behind = None
+
+    def behind(self, number: "tuple[int, int]") -> None:
+        """An authentic ack named a newer document: a rescue is due soon, once for each number."""
+        if self._behind != number:
+            self._behind = number
+            self._rescue_at = self.at + self._jitter(self._behind_s)
+
+    # ---- the day's flash writes --------------------------------------------------------------------------------------
+
+    def may_write(self) -> bool:
+        """Return whether today's budget of journal writes allows one more."""
+        if self.at - self._write_day >= 86400:
+            self._write_day = self.at
+            self._writes = 0
+        return self._writes < limits.REPORT_WRITES_PER_DAY
+
+    def wrote(self) -> None:
+        """Count a journal write."""
+        self._writes += 1
+        self.dirty = False

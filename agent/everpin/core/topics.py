@@ -1,0 +1,45 @@
+"""Topics (DESIGN section 7): exact, no wildcards for devices; a mirror is a folder of the same names."""
+
+from hashlib import sha256
+
+from ..compat import const
+
+BUCKETS = const(64)
+_PREFIX = "everpin/1/"
+
+# What a topic can carry.
+ROOT = "root"
+PINS = "pins"
+ACK = "ack"
+
+
+def bucket(fleet: str, device: str) -> int:
+    """Return a device's bucket, 0 to 63, from SHA-256 of fleet and device id."""
+    # A zero byte between the two: names carry none (claims.name), so no two pairs run together.
+    return sha256(fleet.encode() + b"\x00" + device.encode()).digest()[0] % BUCKETS
+
+
+def root(fleet: str, version: int) -> str:
+    """Return the topic of one root version."""
+    return _PREFIX + fleet + "/root/" + str(version)
+
+
+def pins(fleet: str, channel: str, in_bucket: "int | None" = None) -> str:
+    """Return the topic of a bucket's newest document, or of the fully released one."""
+    where = "" if in_bucket is None else "/" + str(in_bucket)
+    return _PREFIX + fleet + "/" + channel + where + "/pins"
+
+
+def report(fleet: str, device: str) -> str:
+    """Return the topic of a device's reports."""
+    return _PREFIX + fleet + "/report/" + device
+
+
+def ack(fleet: str, device: str) -> str:
+    """Return the topic on which a device hears that its report was had."""
+    return _PREFIX + fleet + "/ack/" + device
+
+
+def next_roots(fleet: str, version: int) -> "list[str]":
+    """Return the topics of the next root and of the next contingency root (the next multiple of 65,536)."""
+    return [root(fleet, version + 1), root(fleet, (version // 65536 + 1) * 65536)]

@@ -1,0 +1,254 @@
+"""The command `everpin`: the agent's own verbs, and which extra brings the others.
+
+Exit status: 0 done, 1 failed or refused, 2 wrong use or an extra that is lacking, 130 interrupted.
+"""
+
+import argparse
+import difflib
+import importlib
+import importlib.util
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Each extra's third-party modules. The wheel always carries everpin_fleet and its sisters, so it is these whose absence tells;
+# tests/test_packaging.py compares the table with pyproject.toml.
+_FLEET = ("cbor2", "typer", "rich", "tomli_w")
+EXTRAS = {
+    "fleet": _FLEET,
+    "sim": (*_FLEET, "amqtt"),
+    "hil": (*_FLEET, "amqtt"),
+}
+
+# verb: (what it does, extra, module with `main(argv) -> int` or "" while it is still to come)
+_FLEET_CLI = "everpin_fleet.cli"
+DELEGATED = {
+    "init": ("start a fleet: its policy file, and folders for keys and documents", "fleet", _FLEET_CLI),
+    "key": ("make signing keys (key new)", "fleet", _FLEET_CLI),
+    "pin": ("add a pin to the policy from a certificate, CSR, key or live server (pin add)", "fleet", _FLEET_CLI),
+    "sign": ("check the policy and sign it as a document", "fleet", _FLEET_CLI),
+    "publish": ("publish signed documents to the broker and a mirror folder", "fleet", _FLEET_CLI),
+    "provision": ("write a device's flash image and configuration", "fleet", _FLEET_CLI),
+    "reports": ("collect what the devices report, and acknowledge it", "fleet", _FLEET_CLI),
+    "acl": ("print the broker's access rules", "fleet", _FLEET_CLI),
+    "demo": ("the story: a signed pin update carries devices through a root expiry", "sim", "everpin_sim.cli"),
+    "sim": ("simulated fleets and faults", "sim", ""),
+    "hil": ("the bench of real boards", "hil", ""),
+}
+
+OWN = {
+    "agent": "run a provisioned device (agent run DIR)",
+    "spki": "print the pin of a certificate, CSR, key or live server",
+    "verify": "judge signed documents as a device does",
+    "check": "connect with a device's pins and print the verdict",
+    "tunnel": "pinned TLS for programs that cannot do it (in a later release)",
+}
+
+_EXAMPLES = """\
+examples:
+  everpin spki cert.pem                       the pin of a certificate
+  everpin spki --chain broker.example:8883    the pins of all that a server serves
+  everpin agent run /var/lib/everpin          run the agent of a provisioned device
+  everpin demo                                see it work
+
+everpin VERB --help tells more about one verb.
+"""
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("everpin")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def _overview() -> str:
+    """Return what `everpin --help` prints: every verb by group, each with one line."""
+
+    def rows(verbs: "list[tuple[str, str]]") -> "list[str]":
+        return [f"  {verb:<11}{what}" for verb, what in verbs]
+
+    groups = [
+        ("on the device", None),
+        ("for the operator", "fleet"),
+        ("to see and prove it", "sim"),
+        ("on the bench", "hil"),
+    ]
+    lines = [
+        "usage: everpin VERB ...",
+        "       everpin --help | --version",
+        "",
+        "Keeps devices that pin TLS keys from ever being locked out.",
+    ]
+    for title, extra in groups:
+        if extra is None:
+            lines += ["", f"{title}:", *rows(list(OWN.items()))]
+            continue
+        verbs = [
+            (verb, what if module else f"{what} (in a later release)")
+            for verb, (what, needs, module) in DELEGATED.items()
+            if needs == extra
+        ]
+        lines += ["", f"{title}, with the extra '{extra}' (pip install 'everpin[{extra}]'):", *rows(verbs)]
+    return "\n".join([*lines, "", _EXAMPLES])
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the agent's own verbs; each sets `run`, a function of the parsed arguments."""
+    # No abbreviations: a script's --pass would change its meaning with the next option.
+    parser = argparse.ArgumentParser(prog="everpin", allow_abbrev=False)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def own(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, description=text, help=text, allow_abbrev=False)
+
+    agent = verbs.add_parser("agent", description=OWN["agent"], help=OWN["agent"])
+    run = agent.add_subparsers(dest="action", required=True, metavar="run").add_parser(
+        "run",
+        description="Run the agent of a provisioned device until it is stopped.",
+        help="run a provisioned device",
+        allow_abbrev=False,
+    )
+    run.add_argument("device", metavar="DIR", help="the device's folder, as `everpin provision` wrote it")
+    run.add_argument("--json", action="store_true", help="one JSON object per event, one per line")
+    run.add_argument("--once", action="store_true", help="do what is pending, print when to wake, and end")
+    run.add_argument(
+        "--budget",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="the most time that --once may take (default: 60)",
+    )
+    run.set_defaults(run=_lazily("runner"))
+
+    spki = own(
+        "spki",
+        "Print the pin of each source: SHA-256 of its SubjectPublicKeyInfo (RFC 7469), in base64, one per line.",
+    )
+    spki.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a PEM or DER file (certificate, CSR, public or private key), - for standard input, or HOST:PORT",
+    )
+    spki.add_argument("--chain", action="store_true", help="every certificate of a bundle or server, leaf first")
+    spki.add_argument("--json", action="store_true", help="one JSON object with source, label and pin of each")
+    spki.add_argument("--passphrase-file", metavar="F", help="the passphrase of encrypted keys; else it is asked for")
+    spki.add_argument(
+        "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for a live server (default: 10)"
+    )
+    spki.set_defaults(run=_lazily("spki_command"))
+
+    verify = own("verify", "Judge signed documents by the device's own acceptance, in the order given.")
+    verify.add_argument("documents", nargs="+", metavar="DOC", help="a signed document")
+    verify.add_argument("--trust", required=True, metavar="DIR", help="the folder of the device that judges")
+    verify.add_argument("--json", action="store_true", help="one JSON object per document, one per line")
+    verify.set_defaults(run=_lazily("verify"))
+
+    check = own("check", "Connect to a TLS server with a device's pins and print the verdict.")
+    check.add_argument("peer", metavar="HOST:PORT")
+    check.add_argument("--device", required=True, metavar="DIR", help="the folder of the device that judges")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.set_defaults(run=_lazily("check"))
+
+    verbs.add_parser("tunnel", description=OWN["tunnel"], help=OWN["tunnel"]).set_defaults(run=_later)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    # Not a number compares false with everything, so the test is for what is wanted.
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f"{text}: say more than 0 seconds and at most a day")
+    return value
+
+
+def _lazily(name: str) -> "Callable[[argparse.Namespace], int]":
+    """Return a function that imports the port's module `name` when it is called, and runs its `main`."""
+
+    def run(args: argparse.Namespace) -> int:
+        module = importlib.import_module("." + name, __package__)
+        return int(module.main(args))
+
+    return run
+
+
+def _say(text: str) -> None:
+    print("everpin: " + text, file=sys.stderr)
+
+
+def _later(args: argparse.Namespace) -> int:
+    _say(f"'{args.verb}' comes in a later release")
+    return 2
+
+
+def lacking(extra: str) -> "list[str]":
+    """Return the third-party modules of an extra that this environment does not have."""
+    return [module for module in EXTRAS[extra] if importlib.util.find_spec(module) is None]
+
+
+def _delegate(verb: str, argv: "list[str]") -> int:
+    """Run another package's verb, its own name first in `argv`; say which extra it needs where that is not installed."""
+    _, extra, module = DELEGATED[verb]
+    if lacking(extra):
+        later = "" if module else " (the verb itself comes in a later release)"
+        _say(f"'{verb}' needs the extra '{extra}': pip install 'everpin[{extra}]'{later}")
+        return 2
+    if not module:
+        _say(f"'{verb}' comes in a later release")
+        return 2
+    return int(importlib.import_module(module).main([verb, *argv]))
+
+
+def _dispatch(argv: "list[str]") -> int:
+    if not argv:
+        print(_overview(), end="", file=sys.stderr)
+        return 2
+    verb = argv[0]
+    if verb in ("-h", "--help", "help"):
+        print(_overview(), end="")
+        return 0
+    if verb in ("-V", "--version"):
+        print("everpin " + _version())
+        return 0
+    if verb in DELEGATED:
+        return _delegate(verb, argv[1:])
+    if verb not in OWN:
+        near = difflib.get_close_matches(verb, [*OWN, *DELEGATED], n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        _say(f"no verb '{verb}'; {hint}everpin --help lists them")
+        return 2
+    args = _parser().parse_args(argv)
+    return int(args.run(args))
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """Run one verb and return the exit status; `argv` without the program's name, by default the process's own."""
+    try:
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        # Here, so that a reader who went away is noticed inside this `try`.
+        sys.stdout.flush()
+        return status
+    except SystemExit as ended:
+        # argparse ends this way, after its own message.
+        if isinstance(ended.code, str):
+            _say(ended.code)
+            return 1
+        return ended.code or 0
+    except KeyboardInterrupt:
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        # `everpin ... | head -1`: the reader has what it wanted. Python flushes standard output once more at exit, so it gets a
+        # place where that succeeds.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The gate: no byte that could carry a secret leaves before a verdict has accepted the peer's chain.
+
+OpenSSL writes into a buffer that this class holds. Until a served chain exists only ClientHello records (a second one after
+HelloRetryRequest included) and alerts pass. Then the policy is asked; a refusal drops what is held, so the client's
+certificate and Finished never leave (reproduced: after `do_handshake` is too late, with TLS 1.2 and 1.3 alike).
+"""
+
+import _ssl
+import ssl
+
+from ...core import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    from ...core.verdict import Verdict
+
+    class Policy(Protocol):
+        """What decides (docs/architecture.md); `core.agent.Agent` is one."""
+
+        @property
+        def generation(self) -> int: ...
+        def verdict(self, host: str, chain: list[bytes]) -> Verdict: ...
+        def completed(self, verdict: Verdict) -> None: ...
+
+
+# Bounds of DESIGN section 5: a served chain beyond them is not looked at.
+_CHAIN_MAX = 8
+_CHAIN_MAX_BYTES = 16384
+
+_CHANGE_CIPHER_SPEC = 20
+_ALERT = 21
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
+
+
+class PinRefused(ssl.SSLCertVerificationError):
+    """The policy refuses this peer. `verdict` says why; nothing but ClientHello was sent, or nothing more will be."""
+
+    def __init__(self, verdict: "Verdict") -> None:
+        super().__init__(1, f"everpin: {verdict.host}: {verdict.name}")
+        self.verdict = verdict
+        self.verify_code = verdict.why
+        self.verify_message = verdict.name
+
+
+class NotReady(ssl.SSLError):
+    """I/O was tried before a verdict: a handshake is never implicit here."""
+
+
+def _opening(data: bytes) -> bool:
+    """Return whether all of `data` are records that may precede a verdict (RFC 8446 sections 5.1 and 4.1.2, D.4)."""
+    at = 0
+    while at < len(data):
+        if len(data) - at < 5:
+            return False
+        kind = data[at]
+        length = int.from_bytes(data[at + 3 : at + 5], "big")
+        if kind == _HANDSHAKE:
+            if data[at + 5 : at + 6] != bytes((_CLIENT_HELLO,)):
+                return False
+        elif kind not in (_ALERT, _CHANGE_CIPHER_SPEC):
+            return False
+        at += 5 + length
+    return True
+
+
+class Gate:
+    """One connection's OpenSSL object with its held output; `outgoing` takes what may leave."""
+
+    def __init__(
+        self, sslobj: "Any", held: ssl.MemoryBIO, policy: "Policy", host: str, outgoing: ssl.MemoryBIO
+    ) -> None:
+        self.sslobj = sslobj
+        self._held = held
+        self._policy = policy
+        self._host = host
+        self._outgoing = outgoing
+        self._chain: list[bytes] = []
+        self.verdict: Verdict | None = None
+        self.done = False
+        self._dead: PinRefused | None = None
+
+    def _refuse(self, verdict: "Verdict") -> None:
+        self._held.read()
+        self._dead = PinRefused(verdict)
+        raise self._dead
+
+    def _served(self) -> "list[bytes]":
+        # Public as get_unverified_chain() from 3.13; the object below it has had it since 3.10.
+        chain = self.sslobj.get_unverified_chain() or ()
+        return [bytes(item.public_bytes(_ssl.ENCODING_DER)) for item in chain]
+
+    def _ask(self, chain: "list[bytes]") -> None:
+        if len(chain) > _CHAIN_MAX or sum(len(item) for item in chain) > _CHAIN_MAX_BYTES:
+            chain = []  # refused as no readable certificate
+        verdict = self._policy.verdict(self._host, chain)
+        if not verdict.accepted:
+            self._refuse(verdict)
+        self._chain = chain
+        self.verdict = verdict
+
+    def release(self) -> None:
+        """Let what OpenSSL has written leave, when a verdict allows it."""
+        if not self._held.pending:
+            return
+        data = self._held.read()
+        if self.verdict is None and not _opening(data):
+            # OpenSSL wants to send something that is no ClientHello, and no chain was served.
+            self._ask([])
+        self._outgoing.write(data)
+
+    def handshake(self) -> None:
+        """Go on with the handshake; raise SSLWantReadError while it needs more, `PinRefused` for a refusal."""
+        if self._dead is not None:
+            raise self._dead
+        if self.done:
+            return
+        try:
+            self.sslobj.do_handshake()
+        except ssl.SSLWantReadError:
+            self._look(False)
+            self.release()
+            raise
+        except ssl.SSLError:
+            self._look(False)
+            self.release()  # an alert
+            raise
+        self._look(True)
+        self.release()
+        self.done = True
+
+    def _look(self, over: bool) -> None:
+        if self.verdict is None:
+            chain = self._served()
+            # A handshake that ends without a chain (resumed, PSK, anonymous) is refused like an unreadable one.
+            if chain or over:
+                self._ask(chain)
+
+    def completed(self) -> None:
+        """Tell the policy, once the last flight has left."""
+        if self.verdict is not None:
+            self._policy.completed(self.verdict)
+
+    def check(self) -> None:
+        """Raise unless the policy as it is now accepts this peer: before each write, and before a read is delivered."""
+        if self._dead is not None:
+            raise self._dead
+        if self.verdict is None or not self.done:
+            raise NotReady(1, "everpin: no verdict yet: call do_handshake() first")
+        if self.verdict.generation != self._policy.generation:
+            self._ask(self._chain)

@@ -1,0 +1,119 @@
+"""Rescue transports: the same signed documents over anything that carries bytes. One source for both interpreters.
+
+Unverified by design (DESIGN section 7): no identity, no credential, a random client id; bounded in bytes and in time, so that
+a hostile carrier costs no more than its budget. What is fetched is worth nothing until `core.accept` has taken it.
+"""
+
+import binascii
+import os
+import socket
+
+from ..compat import const
+from ..core import http
+from ..core.carrier import parse_url
+from ..core.errors import HttpError, TooLong
+from .link import Link, seconds
+from .session import MqttSession
+
+try:
+    from tls import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext  # MicroPython
+except ImportError:
+    from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_ETIMEDOUT = const(110)
+# MQTT brokers send retained messages at once; after so much silence there are none left.
+_QUIET_S = 2.0
+_TICK_S = 0.25
+
+
+def _connect(host: str, port: int, tls: bool, deadline: float) -> Link:
+    """Return a TCP or TLS stream to anybody."""
+    left = deadline - seconds()
+    if left <= 0:
+        raise OSError(_ETIMEDOUT)
+    address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    sock: "Any" = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        sock.settimeout(left)
+        sock.connect(address[-1])
+        if tls:
+            context = SSLContext(PROTOCOL_TLS_CLIENT)
+            if hasattr(context, "check_hostname"):
+                context.check_hostname = False
+            # Unverified, and without any client certificate: the documents are verified, not the carrier.
+            context.verify_mode = CERT_NONE
+            sock = context.wrap_socket(sock, server_hostname=host)
+        return Link(sock, left, deadline)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def ask(carrier: str, topics: "list[str]", budget_s: float) -> "Iterator[tuple[str, bytes | None]]":
+    """Yield (topic, payload) of what a carrier holds of `topics`; payload None for one above the cap.
+
+    Raise OSError or a `PeerError` when it cannot be asked, or not within `budget_s` seconds in all.
+    """
+    found = parse_url(carrier)
+    if found is None:
+        raise HttpError
+    scheme, host, port, path = found
+    deadline = seconds() + budget_s
+    if scheme in ("mqtt", "mqtts"):
+        return _subscribe(host, port, scheme == "mqtts", topics, deadline)
+    return _get_all(host, port, scheme == "https", path, topics, deadline)
+
+
+def _subscribe(
+    host: str, port: int, tls: bool, topics: "list[str]", deadline: float
+) -> "Iterator[tuple[str, bytes | None]]":
+    link = _connect(host, port, tls, deadline)
+    client_id = binascii.hexlify(os.urandom(8)).decode()
+    session = MqttSession(link, client_id, None, None, topics, seconds)
+    try:
+        quiet_since = seconds()
+        while seconds() - quiet_since < _QUIET_S:
+            for message in session.tick(_TICK_S):
+                quiet_since = seconds()
+                yield message
+    finally:
+        session.close()
+
+
+def _get_all(
+    host: str, port: int, tls: bool, path: str, topics: "list[str]", deadline: float
+) -> "Iterator[tuple[str, bytes | None]]":
+    for topic in topics:
+        try:
+            payload = _get(host, port, tls, path + "/" + topic, deadline)
+        except TooLong:
+            yield topic, None
+            continue
+        if payload is not None:
+            yield topic, payload
+
+
+def _get(host: str, port: int, tls: bool, path: str, deadline: float) -> "bytes | None":
+    """Return a file of a mirror, None when it has none."""
+    link = _connect(host, port, tls, deadline)
+    try:
+        link.send(http.request(host, path))
+        response = http.Response()
+        while not response.done:
+            data = link.receive(_TICK_S)
+            if data:
+                response.feed(data)
+            elif data is not None:
+                response.eof()
+    finally:
+        link.close()
+    if response.status in (404, 410):
+        return None
+    if response.status != 200:
+        raise HttpError
+    return bytes(response.body)

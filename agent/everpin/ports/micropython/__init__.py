@@ -1,0 +1,1 @@
+"""MicroPython: TLS and the runner."""

@@ -1,0 +1,196 @@
+"""TLS on MicroPython: the verdict inside the handshake, before the client's certificate and the first application byte.
+
+`tls.SSLContext.verify_callback` is called for each certificate from the top of the chain down to the leaf (depth 0); an
+exception raised in it aborts the handshake. CERT_NONE would never call it; under CERT_OPTIONAL what mbedTLS says about a
+parent's signature is dropped, so only the leaf's own key is judged here: the handshake proves that the peer holds it.
+"""
+
+import io
+import socket
+
+import tls
+
+from ...core import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...core.verdict import Verdict
+
+_ECDHE = "TLS-ECDHE-"
+_AEAD = ("GCM", "CHACHA20")
+
+
+class PinRefused(OSError):
+    """The policy refuses this peer; `verdict` says why."""
+
+    def __init__(self, verdict: "Verdict") -> None:
+        super().__init__(1, verdict.name)
+        self.verdict = verdict
+
+
+class PinnedSocket(io.IOBase):
+    """A TLS stream of an accepted peer. Each write, and each read before it is delivered, asks whether it still is."""
+
+    def __init__(self, sock: "Any", raw: "Any", policy: "Any", verdict: "Verdict", leaf: bytes) -> None:
+        self._sock = sock
+        self._raw = raw
+        self._policy = policy
+        self._verdict = verdict
+        self._leaf = leaf
+        self._dead: "PinRefused | None" = None
+
+    def _check(self) -> None:
+        if self._dead is not None:
+            raise self._dead
+        if self._verdict.generation == self._policy.generation:
+            return
+        verdict = self._policy.verdict(self._verdict.host, [self._leaf])
+        if not verdict.accepted:
+            self._dead = PinRefused(verdict)
+            raise self._dead
+        self._verdict = verdict
+
+    def read(self, size: int = -1) -> "bytes | None":
+        self._check()
+        found = self._sock.read(size) if size >= 0 else self._sock.read()
+        self._check()
+        return found  # type: ignore[no-any-return]
+
+    def readinto(self, buffer: "Any", size: int = -1) -> "int | None":
+        self._check()
+        found = self._sock.readinto(buffer, size) if size >= 0 else self._sock.readinto(buffer)
+        self._check()
+        return found  # type: ignore[no-any-return]
+
+    def readline(self) -> "bytes | None":
+        self._check()
+        found = self._sock.readline()
+        self._check()
+        return found  # type: ignore[no-any-return]
+
+    def write(self, data: "Any", size: int = -1) -> "int | None":
+        self._check()
+        if size >= 0:
+            data = memoryview(data)[:size]
+        return self._sock.write(data)  # type: ignore[no-any-return]
+
+    def recv(self, size: int) -> "bytes | None":
+        return self.read(size)
+
+    def send(self, data: "Any") -> "int | None":
+        return self.write(data)
+
+    def sendall(self, data: "Any") -> None:
+        self.write(data)
+
+    def setblocking(self, flag: bool) -> None:
+        self._sock.setblocking(flag)
+
+    def settimeout(self, seconds: "float | None") -> None:
+        self._raw.settimeout(seconds)
+
+    def ioctl(self, request: int, argument: int) -> int:
+        """Pass polling through to the TLS stream, which knows of bytes that it has decrypted already."""
+        return self._sock.ioctl(request, argument)  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def context(policy: "Any", host: str, seen: "dict[str, Any]", cert: "bytes | None", key: "bytes | None") -> "Any":
+    """Return a context for one connection to `host`; its verdict and leaf come into `seen`."""
+    made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    made.verify_mode = tls.CERT_OPTIONAL
+    # Forward secrecy, and a key exchange that the leaf's key signs (RFC 5246 section 7.4.3).
+    made.set_ciphers(
+        [name for name in made.get_ciphers() if name.startswith(_ECDHE) and any([mode in name for mode in _AEAD])]
+    )
+    if cert is not None:
+        made.load_cert_chain(cert, key)
+
+    def judge(der: bytes, depth: int) -> int:
+        if depth == 0:
+            leaf = bytes(der)
+            verdict = policy.verdict(host, [leaf])
+            if not verdict.accepted:
+                raise PinRefused(verdict)
+            seen["verdict"] = verdict
+            seen["leaf"] = leaf
+        return 0
+
+    made.verify_callback = judge
+    return made
+
+
+def wrap(
+    sock: "Any", policy: "Any", host: str, cert: "bytes | None" = None, key: "bytes | None" = None
+) -> PinnedSocket:
+    """Return a pinned stream over a connected socket; raise `PinRefused`, or OSError when the handshake fails.
+
+    `cert` and `key` are a TLS client certificate and its key, DER.
+    """
+    seen: "dict[str, Any]" = {}
+    made = context(policy, host, seen, cert, key)
+    try:
+        stream = made.wrap_socket(sock, server_hostname=host)
+        return _finished(stream, sock, policy, host, seen)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _finished(stream: "Any", sock: "Any", policy: "Any", host: str, seen: "dict[str, Any]") -> PinnedSocket:
+    verdict = seen.get("verdict")
+    if verdict is None:
+        # No certificate was judged: whatever was negotiated, it was not what was asked for.
+        verdict = policy.verdict(host, [])
+        if not verdict.accepted:
+            raise PinRefused(verdict)
+        raise errors.NoVerdict
+    policy.completed(verdict)
+    return PinnedSocket(stream, sock, policy, verdict, seen["leaf"])
+
+
+def connect(
+    policy: "Any",
+    host: str,
+    port: int,
+    timeout_s: float = 15.0,
+    cert: "bytes | None" = None,
+    key: "bytes | None" = None,
+) -> PinnedSocket:
+    """Return a pinned stream to `host`:`port`, blocking; raise `PinRefused` or OSError."""
+    address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    raw = socket.socket(address[0], socket.SOCK_STREAM)
+    try:
+        raw.settimeout(timeout_s)
+        raw.connect(address[-1])
+    except BaseException:
+        raw.close()
+        raise
+    return wrap(raw, policy, host, cert, key)
+
+
+async def open_connection(
+    policy: "Any",
+    host: str,
+    port: int,
+    timeout_s: float = 15.0,
+    cert: "bytes | None" = None,
+    key: "bytes | None" = None,
+) -> "tuple[Any, Any]":
+    """Return (reader, writer) of asyncio to a pinned peer, the handshake and its verdict done.
+
+    The handshake itself blocks the loop for its time: MicroPython's streams have no way to drive one without data.
+    """
+    import asyncio
+
+    stream = connect(policy, host, port, timeout_s, cert, key)
+    stream.setblocking(False)
+    made = asyncio.StreamReader(stream)  # one object reads and writes on MicroPython
+    return made, made
+
+
+__all__ = ("PinRefused", "PinnedSocket", "connect", "open_connection", "wrap")

@@ -1,0 +1,179 @@
+"""Exactly the old or exactly the new trust state, whatever happens to the flash."""
+
+import making
+import memflash
+import tools
+
+from everpin.core import accept, errors
+from everpin.core.store import Store, provision
+
+_COMMIT_AT = 102400
+_PINS_AT = 53248
+
+
+def _commit(flash, name):
+    store = Store(flash)
+    data = tools.data(name)
+    trust = accept.pins_document(store.load(), data)
+    store.commit(trust, data)
+    return trust
+
+
+def _digest(flash):
+    return Store(flash).load().marks.encode()
+
+
+def test_a_fresh_device_has_the_factorys_trust_and_writes_nothing_to_say_so():
+    flash = making.flash()
+    steps = flash.steps
+    trust = Store(flash).load()
+    assert trust.pins.number == (1, 1) and flash.steps == steps
+
+
+def test_flash_that_was_never_provisioned_says_so():
+    tools.raises(errors.NotProvisioned, Store, memflash.MemFlash())
+
+
+def test_a_commit_survives_a_reboot():
+    flash = making.flash()
+    trust = _commit(flash, "pins-2.cbor")
+    assert _digest(flash) == trust.marks.encode()
+
+
+def test_a_power_cut_at_any_step_leaves_the_old_or_the_new_state_and_the_update_is_not_lost():
+    origin = making.flash()
+    _commit(origin, "pins-2.cbor")
+    old = _digest(origin)
+    whole = origin.copy()
+    whole.steps = 0
+    _commit(whole, "pins-5.cbor")
+    new = _digest(whole)
+    seen = set()
+    for step in range(whole.steps):
+        for torn in (None, 0.0001, 0.5, 0.97, "after"):
+            flash = origin.copy()
+            flash.fuse = step
+            flash.torn = torn
+            tools.raises(memflash.PowerCut, _commit, flash, "pins-5.cbor")
+            flash.fuse = None
+            found = _digest(flash)
+            assert found in (old, new), (step, torn)
+            seen.add(found)
+            # Not lost: the next delivery ends in the new state.
+            store = Store(flash)
+            store.heal()
+            trust = accept.pins_document(store.load(), tools.data("pins-5.cbor"))
+            if trust is not None:
+                store.commit(trust, tools.data("pins-5.cbor"))
+            assert _digest(flash) == new, (step, torn)
+    assert seen == {old, new}, "the sweep must see both sides of the commit"
+
+
+def test_a_commit_torn_between_its_two_copies_is_healed():
+    flash = making.flash()
+    _commit(flash, "pins-2.cbor")
+    steps = flash.steps
+    _commit(flash, "pins-5.cbor")
+    last = flash.steps - steps - 1
+    flash = making.flash()
+    _commit(flash, "pins-2.cbor")
+    flash.fuse = last
+    tools.raises(memflash.PowerCut, _commit, flash, "pins-5.cbor")
+    flash.fuse = None
+    store = Store(flash)
+    new = store.load().marks.encode()
+    assert store.heal() and not Store(flash).heal()
+    # With both copies whole, either may rot.
+    for copy in (0, 1):
+        rotten = flash.copy()
+        for at in range(_COMMIT_AT + 4096 * copy, _COMMIT_AT + 4096 * copy + 4096):
+            if rotten.read(at, 1) != b"\xff":
+                rotten.flip(at)
+        assert _digest(rotten) == new
+
+
+def test_a_rotten_pins_record_falls_back_but_numbers_and_forbidden_stay():
+    flash = making.flash()
+    _commit(flash, "pins-5.cbor")
+    _commit(flash, "pins-6-forbid-a.cbor")
+    marks = _digest(flash)
+    for slot in (0, 1):
+        rotten = flash.copy()
+        rotten.flip(_PINS_AT + slot * 12288 + 60)
+        trust = Store(rotten).load()
+        assert trust.marks.encode() == marks
+        assert trust.forbidden(tools.data("pin-a.bin"))
+        tools.raises(errors.Rollback, accept.pins_document, trust, tools.data("pins-5.cbor"))
+        if trust.pins.number != (1, 6):
+            # The equal number with the equal digest repairs it.
+            again = accept.pins_document(trust, tools.data("pins-6-forbid-a.cbor"))
+            assert again is not None and again.pins.number == (1, 6)
+
+
+def test_a_rotten_base_record_costs_no_pins_in_force():
+    flash = making.flash()
+    _commit(flash, "pins-3-nobody.cbor")
+    for at in range(77824, 77824 + 24576, 16):
+        if flash.read(at, 1) != b"\xff":
+            flash.flip(at)
+    assert Store(flash).load().pins.number == (1, 3)
+
+
+def test_a_silently_dropped_write_is_noticed_and_the_old_state_stays():
+    flash = making.flash()
+    old = _digest(flash)
+    flash.deaf = True
+    tools.raises(errors.ReadBack, _commit, flash, "pins-2.cbor")
+    assert _digest(flash) == old
+
+
+def test_a_commit_costs_few_erases():
+    flash = making.flash()
+    _commit(flash, "pins-2.cbor")
+    flash.erases = 0
+    _commit(flash, "pins-5.cbor")
+    assert flash.erases <= 2
+
+
+def test_many_commits_wrap_the_logs_and_keep_the_newest():
+    flash = making.flash()
+    store = Store(flash)
+    trust = store.load()
+    for count in range(60):
+        # The floor alone changes: the smallest commit there is.
+        trust.marks.floor = making.T0 + count
+        store.commit(trust)
+        assert Store(flash).load().marks.floor == making.T0 + count
+
+
+def test_secrets_may_rot_and_trust_stays():
+    flash = making.flash()
+    assert Store(flash).secrets().user == "meter-1"
+    flash.flip(20480 + 50)
+    assert Store(flash).secrets() is None
+    assert making.agent(flash).outbox() == []
+
+
+def test_the_journal_keeps_its_newest_through_cuts():
+    origin = making.flash()
+    store = Store(origin)
+    for count in range(40):
+        store.save_journal(b"old %d" % count * 20)
+    old = store.load_journal()
+    for step in range(3):
+        for torn in (None, 0.5, "after"):
+            flash = origin.copy()
+            flash.fuse = step
+            flash.torn = torn
+            try:
+                Store(flash).save_journal(b"new")
+            except memflash.PowerCut:
+                pass
+            assert Store(flash).load_journal() in (old, b"new")
+
+
+def test_provisioning_over_an_old_device_forgets_it():
+    flash = making.flash()
+    _commit(flash, "pins-2.cbor")
+    provision(flash, tools.data("factory.cbor"), tools.data("secrets.cbor"))
+    assert Store(flash).load().pins.number == (1, 1)

@@ -1,0 +1,115 @@
+"""Documents for tests, made with cbor2 and cryptography alone: independent of the fleet tool and of the device's encoder."""
+
+import hashlib
+from typing import Any
+
+import cbor2
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ROOT, PINS = 65101, 65102
+BODY = -70001
+T0 = 1_790_000_000
+
+# Pins that stand for keys: their names hashed.
+ALPHA = hashlib.sha256(b"alpha").digest()
+BETA = hashlib.sha256(b"beta").digest()
+GAMMA = hashlib.sha256(b"gamma").digest()
+DELTA = hashlib.sha256(b"delta").digest()
+
+
+def dumps(value: Any) -> bytes:
+    return cbor2.dumps(value, canonical=True)
+
+
+class Signer:
+    """An Ed25519 or P-256 key with its COSE_Key map and kid; deterministic for Ed25519 by seed."""
+
+    def __init__(self, seed: str, alg: int = -19) -> None:
+        self.alg = alg
+        raw = hashlib.sha256(seed.encode()).digest()
+        if alg == -19:
+            self.key: Any = ed25519.Ed25519PrivateKey.from_private_bytes(raw)
+            public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+            self.cose = {1: 1, 3: -19, -1: 6, -2: public}
+        else:
+            self.key = ec.derive_private_key(int.from_bytes(raw, "big") >> 1, ec.SECP256R1())
+            point = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+            self.cose = {1: 2, 3: -9, -1: 1, -2: point[1:33], -3: point[33:]}
+        self.kid = hashlib.sha256(dumps(self.cose)).digest()[:8]
+
+    def sign(self, data: bytes) -> bytes:
+        if self.alg == -19:
+            return self.key.sign(data)
+        r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
+def sign1(
+    signer: Signer,
+    typ: int,
+    claims: dict[int, Any],
+    fleet: str,
+    channel: str,
+    protected: dict[int, Any] | None = None,
+    unprotected: dict[int, Any] | None = None,
+) -> bytes:
+    head = dumps(protected if protected is not None else {1: signer.alg, 4: signer.kid, 16: typ})
+    payload = dumps(claims)
+    aad = dumps(["everpin/1", fleet, channel])
+    signature = signer.sign(dumps(["Signature1", head, aad, payload]))
+    return dumps(cbor2.CBORTag(18, [head, unprotected or {}, payload, signature]))
+
+
+class Fleet:
+    """A fleet with one signer for both roles, and defaults for everything."""
+
+    def __init__(self, name: str = "acme", channel: str = "meters", alg: int = -19, seed: str = "ops") -> None:
+        self.name, self.channel, self.signer = name, channel, Signer(seed, alg)
+
+    def root(self, version: int = 1, iat: int = T0, **extra: Any) -> bytes:
+        body = {1: version, 2: [self.signer.cose], 3: {1: [[1, [0]]], 2: [[1, [0]]]}} | extra.get("body", {})
+        return sign1(self.signer, ROOT, {1: self.name, 6: iat, BODY: body}, self.name, "")
+
+    def pins(
+        self,
+        s: int = 1,
+        hosts: list[Any] | None = None,
+        r: int = 1,
+        iat: int = T0,
+        body: dict[int, Any] | None = None,
+        claims: dict[int, Any] | None = None,
+        drop: tuple[int, ...] = (),
+        **how: Any,
+    ) -> bytes:
+        said = {
+            1: r,
+            2: s,
+            3: hosts if hosts is not None else [host()],
+            5: [["broker.example", 8883]],
+            6: ["http://mirror.example/pins"],
+        } | (body or {})
+        for key in drop:
+            del said[key]
+        full = {1: self.name, 3: self.channel, 6: iat, BODY: said} | (claims or {})
+        signer = how.pop("signer", self.signer)
+        fleet, channel = how.pop("fleet", self.name), how.pop("channel", self.channel)
+        return sign1(signer, how.pop("typ", PINS), full, fleet, channel, **how)
+
+    def factory(self, device: str = "meter-1", pins: bytes | None = None, build_time: int = T0) -> bytes:
+        return dumps(
+            {
+                1: 1,
+                2: self.name,
+                3: self.channel,
+                4: device,
+                5: self.root(),
+                6: pins if pins is not None else self.pins(),
+                7: build_time,
+            }
+        )
+
+
+def host(name: str = "broker.example", *pins: bytes, **extra: Any) -> dict[int, Any]:
+    return {1: name, 2: 3, 3: [[pin, 1] for pin in pins or (ALPHA, BETA)]} | extra.get("fields", {})
