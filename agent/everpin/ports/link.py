@@ -36,7 +36,7 @@ class Link:
         if _POLLED:
             sock.setblocking(False)
             self._poll = select.poll()
-            self._poll.register(sock, select.POLLIN)
+            self._poll.register(getattr(sock, "pollable", sock), select.POLLIN)
 
     def _within(self, wait_s: float) -> float:
         if self._deadline is None:

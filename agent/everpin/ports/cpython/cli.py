@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--once", action="store_true", help="do what is pending, print when to wake, and end")
     run.add_argument(
         "--budget",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="the most time that --once may take (default: 60)",
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     spki.add_argument("--json", action="store_true", help="one JSON object with source, label and pin of each")
     spki.add_argument("--passphrase-file", metavar="F", help="the passphrase of encrypted keys; else it is asked for")
     spki.add_argument(
-        "--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for a live server (default: 10)"
+        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for a live server (default: 10)"
     )
     spki.set_defaults(run=_lazily("spki_command"))
 
@@ -160,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     value = float(text)
     # Not a number compares false with everything, so the test is for what is wanted.
     if not 0 < value <= 86400:
@@ -232,7 +232,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     try:
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         # Here, so that a reader who went away is noticed inside this `try`.
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None where it was closed before the start
+            sys.stdout.flush()
         return status
     except SystemExit as ended:
         # argparse ends this way, after its own message.

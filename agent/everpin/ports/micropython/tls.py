@@ -5,7 +5,6 @@ exception raised in it aborts the handshake. CERT_NONE would never call it; unde
 parent's signature is dropped, so only the leaf's own key is judged here: the handshake proves that the peer holds it.
 """
 
-import io
 import socket
 
 import tls
@@ -30,7 +29,7 @@ class PinRefused(OSError):
         self.verdict = verdict
 
 
-class PinnedSocket(io.IOBase):
+class PinnedSocket:
     """A TLS stream of an accepted peer. Each write, and each read before it is delivered, asks whether it still is."""
 
     def __init__(self, sock: "Any", raw: "Any", policy: "Any", verdict: "Verdict", leaf: bytes) -> None:
@@ -41,7 +40,8 @@ class PinnedSocket(io.IOBase):
         self._leaf = leaf
         self._dead: "PinRefused | None" = None
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise `PinRefused` unless the policy as it is now accepts this peer."""
         if self._dead is not None:
             raise self._dead
         if self._verdict.generation == self._policy.generation:
@@ -53,25 +53,25 @@ class PinnedSocket(io.IOBase):
         self._verdict = verdict
 
     def read(self, size: int = -1) -> "bytes | None":
-        self._check()
+        self.check()
         found = self._sock.read(size) if size >= 0 else self._sock.read()
-        self._check()
+        self.check()
         return found  # type: ignore[no-any-return]
 
     def readinto(self, buffer: "Any", size: int = -1) -> "int | None":
-        self._check()
+        self.check()
         found = self._sock.readinto(buffer, size) if size >= 0 else self._sock.readinto(buffer)
-        self._check()
+        self.check()
         return found  # type: ignore[no-any-return]
 
     def readline(self) -> "bytes | None":
-        self._check()
+        self.check()
         found = self._sock.readline()
-        self._check()
+        self.check()
         return found  # type: ignore[no-any-return]
 
     def write(self, data: "Any", size: int = -1) -> "int | None":
-        self._check()
+        self.check()
         if size >= 0:
             data = memoryview(data)[:size]
         return self._sock.write(data)  # type: ignore[no-any-return]
@@ -91,9 +91,10 @@ class PinnedSocket(io.IOBase):
     def settimeout(self, seconds: "float | None") -> None:
         self._raw.settimeout(seconds)
 
-    def ioctl(self, request: int, argument: int) -> int:
-        """Pass polling through to the TLS stream, which knows of bytes that it has decrypted already."""
-        return self._sock.ioctl(request, argument)  # type: ignore[no-any-return]
+    @property
+    def pollable(self) -> "Any":
+        """The TLS stream itself, for `select.poll`: it knows of bytes that it has decrypted already."""
+        return self._sock
 
     def close(self) -> None:
         self._sock.close()
@@ -185,11 +186,11 @@ async def open_connection(
 
     The handshake itself blocks the loop for its time: MicroPython's streams have no way to drive one without data.
     """
-    import asyncio
+    from .streams import PinnedStream
 
     stream = connect(policy, host, port, timeout_s, cert, key)
     stream.setblocking(False)
-    made = asyncio.StreamReader(stream)  # one object reads and writes on MicroPython
+    made = PinnedStream(stream)  # one object reads and writes on MicroPython
     return made, made
 
 
