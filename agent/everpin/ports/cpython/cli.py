@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each extra's third-party modules. The wheel always carries everpin_fleet and its sisters, so it is these whose absence tells;
 # tests/test_packaging.py compares the table with pyproject.toml.
-_FLEET = ("cbor2", "typer", "rich", "tomli_w")
+_FLEET = ("cbor2", "rich", "tomlkit")
 EXTRAS = {
     "fleet": _FLEET,
     "sim": (*_FLEET, "amqtt"),
@@ -26,15 +26,27 @@ EXTRAS = {
 # verb: (what it does, extra, module with `main(argv) -> int` or "" while it is still to come)
 _FLEET_CLI = "everpin_fleet.cli"
 DELEGATED = {
-    "init": ("start a fleet: its policy file, and folders for keys and documents", "fleet", _FLEET_CLI),
+    "init": (
+        "start a fleet: its policy file, and folders for keys and documents",
+        "fleet",
+        _FLEET_CLI,
+    ),
     "key": ("make signing keys (key new)", "fleet", _FLEET_CLI),
-    "pin": ("add a pin to the policy from a certificate, CSR, key or live server (pin add)", "fleet", _FLEET_CLI),
+    "pin": (
+        "add a pin to the policy from a certificate, CSR, key or live server (pin add)",
+        "fleet",
+        _FLEET_CLI,
+    ),
     "sign": ("check the policy and sign it as a document", "fleet", _FLEET_CLI),
     "publish": ("publish signed documents to the broker and a mirror folder", "fleet", _FLEET_CLI),
     "provision": ("write a device's flash image and configuration", "fleet", _FLEET_CLI),
     "reports": ("collect what the devices report, and acknowledge it", "fleet", _FLEET_CLI),
     "acl": ("print the broker's access rules", "fleet", _FLEET_CLI),
-    "demo": ("the story: a signed pin update carries devices through a root expiry", "sim", "everpin_sim.cli"),
+    "demo": (
+        "the story: a signed pin update carries devices through a root expiry",
+        "sim",
+        "everpin_sim.cli",
+    ),
     "sim": ("simulated fleets and faults", "sim", ""),
     "hil": ("the bench of real boards", "hil", ""),
 }
@@ -94,7 +106,11 @@ def _overview() -> str:
             for verb, (what, needs, module) in DELEGATED.items()
             if needs == extra
         ]
-        lines += ["", f"{title}, with the extra '{extra}' (pip install 'everpin[{extra}]'):", *rows(verbs)]
+        lines += [
+            "",
+            f"{title}, with the extra '{extra}' (pip install 'everpin[{extra}]'):",
+            *rows(verbs),
+        ]
     return "\n".join([*lines, "", _EXAMPLES])
 
 
@@ -114,9 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         help="run a provisioned device",
         allow_abbrev=False,
     )
-    run.add_argument("device", metavar="DIR", help="the device's folder, as `everpin provision` wrote it")
+    run.add_argument(
+        "device", metavar="DIR", help="the device's folder, as `everpin provision` wrote it"
+    )
     run.add_argument("--json", action="store_true", help="one JSON object per event, one per line")
-    run.add_argument("--once", action="store_true", help="do what is pending, print when to wake, and end")
+    run.add_argument(
+        "--once", action="store_true", help="do what is pending, print when to wake, and end"
+    )
     run.add_argument(
         "--budget",
         type=seconds,
@@ -136,27 +156,49 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SOURCE",
         help="a PEM or DER file (certificate, CSR, public or private key), - for standard input, or HOST:PORT",
     )
-    spki.add_argument("--chain", action="store_true", help="every certificate of a bundle or server, leaf first")
-    spki.add_argument("--json", action="store_true", help="one JSON object with source, label and pin of each")
-    spki.add_argument("--passphrase-file", metavar="F", help="the passphrase of encrypted keys; else it is asked for")
     spki.add_argument(
-        "--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for a live server (default: 10)"
+        "--chain", action="store_true", help="every certificate of a bundle or server, leaf first"
+    )
+    spki.add_argument(
+        "--json", action="store_true", help="one JSON object with source, label and pin of each"
+    )
+    spki.add_argument(
+        "--passphrase-file",
+        metavar="F",
+        help="the passphrase of encrypted keys; else it is asked for",
+    )
+    spki.add_argument(
+        "--timeout",
+        type=seconds,
+        default=10.0,
+        metavar="SECONDS",
+        help="for a live server (default: 10)",
     )
     spki.set_defaults(run=_lazily("spki_command"))
 
-    verify = own("verify", "Judge signed documents by the device's own acceptance, in the order given.")
+    verify = own(
+        "verify", "Judge signed documents by the device's own acceptance, in the order given."
+    )
     verify.add_argument("documents", nargs="+", metavar="DOC", help="a signed document")
-    verify.add_argument("--trust", required=True, metavar="DIR", help="the folder of the device that judges")
-    verify.add_argument("--json", action="store_true", help="one JSON object per document, one per line")
+    verify.add_argument(
+        "--trust", required=True, metavar="DIR", help="the folder of the device that judges"
+    )
+    verify.add_argument(
+        "--json", action="store_true", help="one JSON object per document, one per line"
+    )
     verify.set_defaults(run=_lazily("verify"))
 
     check = own("check", "Connect to a TLS server with a device's pins and print the verdict.")
     check.add_argument("peer", metavar="HOST:PORT")
-    check.add_argument("--device", required=True, metavar="DIR", help="the folder of the device that judges")
+    check.add_argument(
+        "--device", required=True, metavar="DIR", help="the folder of the device that judges"
+    )
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_lazily("check"))
 
-    verbs.add_parser("tunnel", description=OWN["tunnel"], help=OWN["tunnel"]).set_defaults(run=_later)
+    verbs.add_parser("tunnel", description=OWN["tunnel"], help=OWN["tunnel"]).set_defaults(
+        run=_later
+    )
     return parser
 
 

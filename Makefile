@@ -1,0 +1,39 @@
+# `make demo` and `make test` each do all of their own set-up (tools/setup.sh); the second run goes straight to work.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long lint format generated clean
+
+BIN := .venv/bin
+# Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
+ARGS ?=
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
+
+setup:  ## .venv and the Debian packages that are lacking
+	@tools/setup.sh
+
+demo: setup  ## the story: a signed pin update carries devices through a root expiry (ARGS='--broker mosquitto')
+	@$(BIN)/everpin demo $(ARGS)
+
+test: lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: setup  ## the tests that take minutes
+	@$(BIN)/python -m pytest -m long $(ARGS)
+
+lint: setup  ## ruff format --check, ruff check, mypy --strict
+	@$(BIN)/ruff format --check --quiet . || { echo "make format puts that right"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+format: setup  ## ruff format, and what ruff can put right by itself
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+generated: setup  ## write again what is generated: agent/mip/package.json
+	@$(BIN)/python tools/mip_package.py
+
+clean:  ## remove .venv, caches and builds
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

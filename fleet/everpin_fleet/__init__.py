@@ -1,0 +1,1 @@
+"""The operator's tool: one policy file, signed documents, publishing, provisioning, reports."""

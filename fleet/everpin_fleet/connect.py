@@ -1,0 +1,107 @@
+"""The operator's own connection to the broker: checked by the policy's pins, like a device's."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from everpin.core import verdict
+from everpin.core.trust import Trust
+from everpin.core.verdict import Verdict
+from everpin.ports.cpython.gate import PinRefused
+from everpin.ports.cpython.tls import ssl_context
+
+from .errors import OperatorError
+from .files import read_secret
+
+
+class _Policy:
+    """The trust of a device that has every document."""
+
+    generation = 1
+
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
+
+    def verdict(self, host: str, chain: list[bytes]) -> Verdict:
+        found = verdict.decide(self._trust, host, chain)
+        found.generation = self.generation
+        return found
+
+    def completed(self, verdict: Verdict) -> None:
+        """Confirm nothing: this is no device."""
+
+
+class Broker:
+    """A connection that is up, with its network loop running; a context manager."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        trust: Trust | None,
+        user: str | None = None,
+        password_file: Path | None = None,
+        on_message: Callable[[str, bytes], None] | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        self._where = f"{address[0]}:{address[1]}"
+        self._timeout_s = timeout_s
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        if trust is not None:
+            self._client.tls_set_context(ssl_context(_Policy(trust)))
+        if user is not None:
+            secret = None if password_file is None else read_secret(password_file).rstrip(b"\r\n").decode()
+            self._client.username_pw_set(user, secret)
+        self._answer: Any = None
+        self._client.on_connect = self._connected
+        if on_message is not None:
+            taker = on_message
+            self._client.on_message = lambda client, data, message: taker(message.topic, message.payload)
+        try:
+            self._client.connect(address[0], address[1])
+        except PinRefused as error:
+            raise OperatorError(
+                f"the policy refuses this peer ({error.verdict.name})", self._where, "`everpin pin add` what it serves, if it is yours"
+            ) from None
+        except OSError as error:
+            raise OperatorError(f"cannot connect ({error.strerror or error})", self._where, "is the broker up?") from None
+        self._client.loop_start()
+        until = time.monotonic() + timeout_s
+        while self._answer is None and time.monotonic() < until:
+            time.sleep(0.02)
+        if self._answer is None or self._answer.is_failure:
+            self.close()
+            raise OperatorError(f"the broker says: {self._answer or 'nothing'}", self._where, "check --user and --password-file")
+
+    def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._answer = reason
+
+    def publish(self, messages: dict[str, bytes], retain: bool = True) -> None:
+        """Publish with QoS 1 and wait for every acknowledgement."""
+        waiting = [self._client.publish(topic, data, 1, retain) for topic, data in messages.items()]
+        until = time.monotonic() + self._timeout_s
+        for item in waiting:
+            try:
+                item.wait_for_publish(max(0.1, until - time.monotonic()))
+            except (ValueError, RuntimeError):
+                pass
+            if not item.is_published():
+                raise OperatorError("not every message was acknowledged", self._where, "publish again: it does no harm")
+
+    def subscribe(self, topic: str) -> None:
+        """Subscribe with QoS 1."""
+        self._client.subscribe(topic, 1)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __enter__(self) -> "Broker":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
