@@ -1,0 +1,72 @@
+"""The embedded broker: amqtt in a process of its own, for the demo. `python -m everpin_sim.amqtt_main CONFIG.json`.
+
+Prints a JSON line for each client that connects. Retained messages survive a restart in a file, as with any real broker.
+"""
+
+import asyncio
+import importlib
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from amqtt.broker import Broker
+from amqtt.plugins.base import BaseAuthPlugin, BasePlugin
+
+_MODULE = "everpin_sim.amqtt_main"
+_USERS: dict[str, str] = {}
+
+
+def _say(event: dict[str, Any]) -> None:
+    print(json.dumps(event), flush=True)
+
+
+class Guard(BaseAuthPlugin):  # type: ignore[misc]
+    """A named user needs its password; anonymous clients come in, as rescue needs."""
+
+    async def authenticate(self, *, session: Any) -> bool:
+        """Return whether a client may connect."""
+        if session.username is None:
+            session.is_anonymous = True
+            return True
+        return _USERS.get(session.username) == session.password
+
+
+class Watch(BasePlugin):  # type: ignore[misc,type-arg]
+    """Tells who connects."""
+
+    async def on_broker_client_connected(self, *, client_id: str, client_session: Any = None) -> None:
+        """Print the client's id and user."""
+        _say({"event": "client", "id": client_id, "user": getattr(client_session, "username", None)})
+
+
+async def _main(config: dict[str, Any]) -> None:
+    tls = {"type": "tcp", "ssl": True, "max_connections": 100, "certfile": config["cert"], "keyfile": config["key"]}
+    # The others inherit what "default" says, so that one is the plain one.
+    listeners = {
+        "default": {"type": "tcp", "max_connections": 100, "bind": f"127.0.0.1:{config['operator']}"},
+        "main": {**tls, "bind": f"127.0.0.1:{config['main']}", "cafile": config["client_ca"]},
+        "rescue": {**tls, "bind": f"127.0.0.1:{config['rescue']}"},
+    }
+    plugins: dict[str, Any] = {f"{_MODULE}.Guard": {}, f"{_MODULE}.Watch": {}}
+    # amqtt imports the plugins by name: that module is another one than `__main__`.
+    importlib.import_module(_MODULE)._USERS.update(config["users"])
+    broker = Broker({"listeners": listeners, "plugins": plugins})
+    await broker.start()
+    kept = Path(config["retained"])
+    if kept.exists():
+        for topic, data in json.loads(kept.read_text()).items():
+            await broker.retain_message(None, topic, bytes.fromhex(data), 1)
+    _say({"event": "up"})
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    held = {topic: bytes(item.data).hex() for topic, item in broker._retained_messages.items() if item.data}
+    kept.write_text(json.dumps(held))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.CRITICAL)
+    asyncio.run(_main(json.loads(Path(sys.argv[1]).read_text())))

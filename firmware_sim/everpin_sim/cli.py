@@ -1,0 +1,116 @@
+"""`everpin demo`: tells the story, shows it as a table, and exits 1 if any line of it is not true."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .broker import mosquitto_path
+from .micropython import NoMicroPython, find
+from .story import Row, Run, Story
+
+_EXAMPLES = """\
+examples:
+  everpin demo                        the whole story, in about a minute
+  everpin demo --broker mosquitto     with mosquitto instead of the embedded broker
+  everpin demo --agent DIR            with another copy of agent/: a check removed there must make it fail
+"""
+
+
+def _agent(given: str | None) -> Path:
+    if given is not None:
+        return Path(given).resolve()
+    import everpin
+
+    return Path(str(everpin.__file__)).resolve().parent.parent
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="everpin", allow_abbrev=False)
+    demo = parser.add_subparsers(dest="verb", required=True).add_parser(
+        "demo",
+        description="A signed pin update over MQTT carries real devices through a root expiry.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    demo.add_argument("--json", action="store_true", help="one JSON object on standard output; progress goes to standard error")
+    demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
+    demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
+    demo.add_argument("--rescue", choices=("mqtt", "http", "both"), default="both", help="the sleeper's way back (default: both, a run each)")
+    demo.add_argument("--lifetime", type=float, default=22.0, metavar="SECONDS", help="Alpha Root's remaining life (default: 22)")
+    demo.add_argument("--keep", metavar="DIR", help="keep logs, keys and flash images here")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run the demo; 0 when every line held, 1 when not, 2 for wrong use."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    console = Console(stderr=args.json, highlight=False)
+    agent = _agent(args.agent)
+    if not (agent / "everpin" / "core").is_dir():
+        print(f"everpin: {agent}: no copy of agent/ (it has no everpin/core)", file=sys.stderr)
+        return 1
+    if args.broker == "mosquitto" and mosquitto_path() is None:
+        print("everpin: mosquitto is not installed; apt-get install mosquitto", file=sys.stderr)
+        return 1
+    try:
+        find()
+    except NoMicroPython as problem:
+        print(f"everpin: {problem}", file=sys.stderr)
+        return 1
+    runs = []
+    for rescue in ("mqtt", "http") if args.rescue == "both" else (args.rescue,):
+        runs.append(_one(args, agent, rescue, console))
+        if not runs[-1].ok:
+            break
+    ok = all(run.ok for run in runs)
+    lines = sum(len(run.rows) for run in runs)
+    if args.json:
+        print(json.dumps({"ok": ok, "lines": lines, "broker": args.broker, "runs": [run.plain() for run in runs]}))
+        return 0 if ok else 1
+    for run in runs:
+        console.print(_table(run))
+    wrong = sum(not row.ok for run in runs for row in run.rows)
+    console.print(f"[bold green]every line held ({lines})[/]" if ok else f"[bold red]{wrong} of {lines} lines are not true[/]")
+    return 0 if ok else 1
+
+
+def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -> Run:
+    folder = Path(args.keep) / rescue if args.keep else Path(tempfile.mkdtemp(prefix="everpin-demo-"))
+    if args.keep:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+    def title(text: str) -> None:
+        console.print(f"\n[bold]{text}[/]")
+
+    def tell(row: Row) -> None:
+        mark = "[green]yes[/]" if row.ok else "[bold red]NO[/]"
+        said = " ".join(item for item in (row.verdict, row.number) if item)
+        console.print(f"  {row.at_s:5.1f} s  {mark}  [cyan]{row.device:<8}[/] {row.what}  [dim]{said}[/]")
+
+    console.print(f"\n[bold cyan]Run with rescue by {'unverified MQTT' if rescue == 'mqtt' else 'a plain HTTP mirror'}[/]")
+    try:
+        return Story(folder, args.broker, agent, rescue, args.lifetime, tell, title).tell()
+    finally:
+        if not args.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _table(run: Run) -> Table:
+    table = Table("step", "device", "what", "verdict", "document", "at", "held", title=f"rescue by {run.rescue}")
+    for row in run.rows:
+        held = "[green]yes[/]" if row.ok else "[bold red]NO[/]"
+        table.add_row(str(row.step), row.device, row.what, row.verdict, row.number, f"{row.at_s:.1f} s", held)
+    down = ", ".join(f"{device} {seconds} s" for device, seconds in run.downtime_s.items())
+    table.caption = f"downtime while the broker changed its key: {down or 'none measured'}"
+    return table

@@ -1,0 +1,58 @@
+"""The network between the devices and their broker: a TCP relay whose far end can be switched, cutting live connections."""
+
+import contextlib
+import socket
+import threading
+
+
+class Switchboard:
+    """Listens on the address that devices know. `switch(port)` relays to a port on loopback from now on, None to nobody."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._target: int | None = None
+        self._pairs: set[tuple[socket.socket, socket.socket]] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def switch(self, target: int | None) -> None:
+        """Relay to another port; live connections are cut."""
+        with self._lock:
+            self._target = target
+            pairs, self._pairs = self._pairs, set()
+        for pair in pairs:
+            for sock in pair:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target or 0), 5)
+            except OSError:
+                near.close()
+                continue
+            with self._lock:
+                self._pairs.add((near, far))
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._relay, args=(one, other), daemon=True).start()
+
+    def _relay(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+        for sock in (one, other):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            # Each direction closes its own end: the other may still be reading.
+        one.close()
+
+    def close(self) -> None:
+        """Stop listening and cut everything."""
+        self._listener.close()
+        self.switch(None)
