@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
     demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
     demo.add_argument("--rescue", choices=("mqtt", "http", "both"), default="both", help="the sleeper's way back (default: both, a run each)")
-    demo.add_argument("--lifetime", type=float, default=22.0, metavar="SECONDS", help="Alpha Root's remaining life (default: 22)")
+    demo.add_argument("--lifetime", type=float, default=14.0, metavar="SECONDS", help="Alpha Root's remaining life (default: 14)")
     demo.add_argument("--keep", metavar="DIR", help="keep logs, keys and flash images here")
     return parser
 

@@ -20,6 +20,7 @@ from typing import Any
 import paho.mqtt.publish as mqtt_publish
 
 from everpin.core import topics
+from everpin.ports.cpython import spki_sources
 
 from . import bad, fleet, pki
 from .attacker import Attacker
@@ -356,6 +357,10 @@ class Story:
             told = self._collector.wait(_tells(device, "overlap"), reports, 20)
             self._line(device, "its report names the document", told is not None, "reported", (1, 3))
         (self._folder / "policy.toml").write_text(keep)
+        # Back to what is right, and the old key is retired with it.
+        spki = spki_sources.load(str(self._folder / "alpha-broker.pem"))[0][1]
+        old = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+        fleet.verb("pin", "--fleet", str(self._folder), "remove", HOST, old)
         marks = self._marks()
         self._sign_and_publish("--no-overlap")
         for device in DEVICES:

@@ -56,6 +56,7 @@ class Broker:
             secret = None if password_file is None else read_secret(password_file).rstrip(b"\r\n").decode()
             self._client.username_pw_set(user, secret)
         self._answer: Any = None
+        self._topics: list[str] = []
         self._client.on_connect = self._connected
         if on_message is not None:
             taker = on_message
@@ -78,6 +79,9 @@ class Broker:
 
     def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         self._answer = reason
+        # Also after a broker's restart: a clean session has forgotten them.
+        for topic in self._topics:
+            client.subscribe(topic, 1)
 
     def publish(self, messages: dict[str, bytes], retain: bool = True) -> None:
         """Publish with QoS 1 and wait for every acknowledgement."""
@@ -92,7 +96,8 @@ class Broker:
                 raise OperatorError("not every message was acknowledged", self._where, "publish again: it does no harm")
 
     def subscribe(self, topic: str) -> None:
-        """Subscribe with QoS 1."""
+        """Subscribe with QoS 1, and again after each reconnect."""
+        self._topics.append(topic)
         self._client.subscribe(topic, 1)
 
     def close(self) -> None:
