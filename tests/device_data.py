@@ -1,5 +1,6 @@
 """What the device tests read on both interpreters: signed documents, one file each, made anew for each session."""
 
+import datetime
 import hashlib
 from pathlib import Path
 
@@ -7,8 +8,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-
-import datetime
 
 from documents import ALPHA, BETA, DELTA, GAMMA, PINS, ROOT, T0, Fleet, Signer, dumps, host, sign1
 
@@ -69,10 +68,16 @@ def make(folder: str) -> None:
         "pins-6-forbid-a.cbor",
         fleet.pins(6, [host("broker.example", pin_b, pin_c)], body={-2: [pin_a]}, iat=T0 + 500),
     )
-    put("pins-7-urgent.cbor", fleet.pins(7, [host("broker.example", pin_b, pin_c)], body={-1: True}))
+    put(
+        "pins-7-urgent.cbor",
+        fleet.pins(7, [host("broker.example", pin_b, pin_c)], body={-1: True}),
+    )
     now = host("broker.example", pin_b, pin_c, fields={-1: True})
     put("pins-8-now.cbor", fleet.pins(8, [now]))
-    both = [host("broker.example", pin_b, pin_c), host("api.example", pin_a, pin_b, fields={4: True})]
+    both = [
+        host("broker.example", pin_b, pin_c),
+        host("api.example", pin_a, pin_b, fields={4: True}),
+    ]
     put("pins-9-api.cbor", fleet.pins(9, both))
     narrowed = [*both, host("x.api.example", pin_c, GAMMA)]
     put("pins-10-narrowed.cbor", fleet.pins(10, narrowed))
@@ -111,7 +116,10 @@ def make(folder: str) -> None:
     put("bad-host-negative.cbor", fleet.pins(5, [real[0] | {-9: 1}]))
     put("bad-usage-2.cbor", fleet.pins(5, [real[0] | {2: 2}]))
     put("bad-claim.cbor", fleet.pins(5, real, claims={23: 1}))
-    put("bad-no-iat.cbor", sign1(fleet.signer, PINS, {1: "acme", 3: "meters", -70001: {}}, "acme", "meters"))
+    put(
+        "bad-no-iat.cbor",
+        sign1(fleet.signer, PINS, {1: "acme", 3: "meters", -70001: {}}, "acme", "meters"),
+    )
     put("bad-too-long.cbor", fleet.pins(5, real, body={20: b"x" * 8000}))
     put("bad-two-hosts.cbor", fleet.pins(5, real + real))
     put("bad-no-hosts.cbor", fleet.pins(5, []))

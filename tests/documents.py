@@ -35,7 +35,9 @@ class Signer:
             self.cose = {1: 1, 3: -19, -1: 6, -2: public}
         else:
             self.key = ec.derive_private_key(int.from_bytes(raw, "big") >> 1, ec.SECP256R1())
-            point = self.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+            point = self.key.public_key().public_bytes(
+                Encoding.X962, PublicFormat.UncompressedPoint
+            )
             self.cose = {1: 2, 3: -9, -1: 1, -2: point[1:33], -3: point[33:]}
         self.kid = hashlib.sha256(dumps(self.cose)).digest()[:8]
 
@@ -65,11 +67,15 @@ def sign1(
 class Fleet:
     """A fleet with one signer for both roles, and defaults for everything."""
 
-    def __init__(self, name: str = "acme", channel: str = "meters", alg: int = -19, seed: str = "ops") -> None:
+    def __init__(
+        self, name: str = "acme", channel: str = "meters", alg: int = -19, seed: str = "ops"
+    ) -> None:
         self.name, self.channel, self.signer = name, channel, Signer(seed, alg)
 
     def root(self, version: int = 1, iat: int = T0, **extra: Any) -> bytes:
-        body = {1: version, 2: [self.signer.cose], 3: {1: [[1, [0]]], 2: [[1, [0]]]}} | extra.get("body", {})
+        body = {1: version, 2: [self.signer.cose], 3: {1: [[1, [0]]], 2: [[1, [0]]]}} | extra.get(
+            "body", {}
+        )
         return sign1(self.signer, ROOT, {1: self.name, 6: iat, BODY: body}, self.name, "")
 
     def pins(
@@ -97,7 +103,9 @@ class Fleet:
         fleet, channel = how.pop("fleet", self.name), how.pop("channel", self.channel)
         return sign1(signer, how.pop("typ", PINS), full, fleet, channel, **how)
 
-    def factory(self, device: str = "meter-1", pins: bytes | None = None, build_time: int = T0) -> bytes:
+    def factory(
+        self, device: str = "meter-1", pins: bytes | None = None, build_time: int = T0
+    ) -> bytes:
         return dumps(
             {
                 1: 1,
@@ -112,4 +120,6 @@ class Fleet:
 
 
 def host(name: str = "broker.example", *pins: bytes, **extra: Any) -> dict[int, Any]:
-    return {1: name, 2: 3, 3: [[pin, 1] for pin in pins or (ALPHA, BETA)]} | extra.get("fields", {})
+    return {1: name, 2: 3, 3: [[pin, 1] for pin in pins or (ALPHA, BETA)]} | extra.get(
+        "fields", {}
+    )

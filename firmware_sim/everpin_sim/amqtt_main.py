@@ -31,22 +31,36 @@ class Guard(BaseAuthPlugin):  # type: ignore[misc]
         if session.username is None:
             session.is_anonymous = True
             return True
-        return _USERS.get(session.username) == session.password
+        return bool(_USERS.get(session.username) == session.password)
 
 
-class Watch(BasePlugin):  # type: ignore[misc,type-arg]
+class Watch(BasePlugin):  # type: ignore[misc]
     """Tells who connects."""
 
-    async def on_broker_client_connected(self, *, client_id: str, client_session: Any = None) -> None:
+    async def on_broker_client_connected(
+        self, *, client_id: str, client_session: Any = None
+    ) -> None:
         """Print the client's id and user."""
-        _say({"event": "client", "id": client_id, "user": getattr(client_session, "username", None)})
+        _say(
+            {"event": "client", "id": client_id, "user": getattr(client_session, "username", None)}
+        )
 
 
 async def _main(config: dict[str, Any]) -> None:
-    tls = {"type": "tcp", "ssl": True, "max_connections": 100, "certfile": config["cert"], "keyfile": config["key"]}
+    tls = {
+        "type": "tcp",
+        "ssl": True,
+        "max_connections": 100,
+        "certfile": config["cert"],
+        "keyfile": config["key"],
+    }
     # The others inherit what "default" says, so that one is the plain one.
     listeners = {
-        "default": {"type": "tcp", "max_connections": 100, "bind": f"127.0.0.1:{config['operator']}"},
+        "default": {
+            "type": "tcp",
+            "max_connections": 100,
+            "bind": f"127.0.0.1:{config['operator']}",
+        },
         "main": {**tls, "bind": f"127.0.0.1:{config['main']}", "cafile": config["client_ca"]},
         "rescue": {**tls, "bind": f"127.0.0.1:{config['rescue']}"},
     }
@@ -63,7 +77,11 @@ async def _main(config: dict[str, Any]) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
-    held = {topic: bytes(item.data).hex() for topic, item in broker._retained_messages.items() if item.data}
+    held = {
+        topic: bytes(item.data).hex()
+        for topic, item in broker._retained_messages.items()
+        if item.data
+    }
     kept.write_text(json.dumps(held))
 
 

@@ -22,9 +22,18 @@ def all_of(folder: Path, scratch: Path) -> list[tuple[str, bytes]]:
     own = said(found.fleet, found.channel)
     return [
         ("rollback", files.read(documents.pins_path(folder, have[0]))),
-        ("bad-signature", _altered(documents.sign1(ours, cose.PINS, own, found.fleet, found.channel))),
-        ("wrong-fleet", documents.sign1(ours, cose.PINS, said("rival", found.channel), "rival", found.channel)),
-        ("wrong-channel", documents.sign1(ours, cose.PINS, said(found.fleet, "lamps"), found.fleet, "lamps")),
+        (
+            "bad-signature",
+            _altered(documents.sign1(ours, cose.PINS, own, found.fleet, found.channel)),
+        ),
+        (
+            "wrong-fleet",
+            documents.sign1(ours, cose.PINS, said("rival", found.channel), "rival", found.channel),
+        ),
+        (
+            "wrong-channel",
+            documents.sign1(ours, cose.PINS, said(found.fleet, "lamps"), found.fleet, "lamps"),
+        ),
         ("unsigned", documents.sign1(stranger, cose.PINS, own, found.fleet, found.channel)),
     ]
 

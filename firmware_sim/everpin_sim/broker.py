@@ -23,7 +23,12 @@ class Broker:
     """Three listeners on loopback: `main` (TLS), `rescue` (TLS, anonymous), `operator` (plain, for the operator's own machine)."""
 
     def __init__(
-        self, kind: str, folder: Path, ports: tuple[int, int, int], users: dict[str, str], client_ca: Path
+        self,
+        kind: str,
+        folder: Path,
+        ports: tuple[int, int, int],
+        users: dict[str, str],
+        client_ca: Path,
     ) -> None:
         self._kind = kind
         self._folder = folder
@@ -63,7 +68,9 @@ class Broker:
                     }
                 )
             )
-            self._process = Child([sys.executable, "-m", "everpin_sim.amqtt_main", str(config)], env, log)
+            self._process = Child(
+                [sys.executable, "-m", "everpin_sim.amqtt_main", str(config)], env, log
+            )
             up = self._process.wait(lambda event: event["event"] == "up") is not None
         if not up:
             tail = log.read_text()[-300:]
@@ -91,7 +98,9 @@ class Broker:
         log = self._folder / "broker.log"
         until = time.monotonic() + 10
         while time.monotonic() < until:
-            if log.exists() and re.search(r"mosquitto version \S+ running", log.read_text()[self._log_at :]):
+            if log.exists() and re.search(
+                r"mosquitto version \S+ running", log.read_text()[self._log_at :]
+            ):
                 return True
             time.sleep(0.05)
         return False
@@ -100,10 +109,14 @@ class Broker:
         """Return (client id, user) of every client that connected, by the broker's own word."""
         if self._kind == "mosquitto":
             text = (self._folder / "broker.log").read_text()
-            found = re.findall(r"New client connected from \S+ as (\S+) \([^)u]*(?:u'([^']*)')?", text)
+            found = re.findall(
+                r"New client connected from \S+ as (\S+) \([^)u]*(?:u'([^']*)')?", text
+            )
             return [(name, user or None) for name, user in found]
         now = self._process.events if self._process is not None else []
-        return self._ids + [(event["id"], event["user"]) for event in now if event["event"] == "client"]
+        return self._ids + [
+            (event["id"], event["user"]) for event in now if event["event"] == "client"
+        ]
 
     def stop(self) -> None:
         """Stop; retained messages are kept."""

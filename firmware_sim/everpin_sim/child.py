@@ -44,7 +44,9 @@ class Child:
         with self._changed:
             return len(self.events)
 
-    def wait(self, fits: Callable[[Event], bool], since: int = 0, timeout_s: float = 15.0) -> Event | None:
+    def wait(
+        self, fits: Callable[[Event], bool], since: int = 0, timeout_s: float = 15.0
+    ) -> Event | None:
         """Return the first event since a mark that fits, None when none came in time."""
         until = time.monotonic() + timeout_s
         at = since

@@ -39,11 +39,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    demo.add_argument("--json", action="store_true", help="one JSON object on standard output; progress goes to standard error")
+    demo.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object on standard output; progress goes to standard error",
+    )
     demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
     demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
-    demo.add_argument("--rescue", choices=("mqtt", "http", "both"), default="both", help="the sleeper's way back (default: both, a run each)")
-    demo.add_argument("--lifetime", type=float, default=14.0, metavar="SECONDS", help="Alpha Root's remaining life (default: 14)")
+    demo.add_argument(
+        "--rescue",
+        choices=("mqtt", "http", "both"),
+        default="both",
+        help="the sleeper's way back (default: both, a run each)",
+    )
+    demo.add_argument(
+        "--lifetime",
+        type=float,
+        default=14.0,
+        metavar="SECONDS",
+        help="Alpha Root's remaining life (default: 14)",
+    )
+    demo.add_argument(
+        "--fail-fast", action="store_true", help="end at the first line that is not true"
+    )
     demo.add_argument("--keep", metavar="DIR", help="keep logs, keys and flash images here")
     return parser
 
@@ -75,17 +93,32 @@ def main(argv: list[str]) -> int:
     ok = all(run.ok for run in runs)
     lines = sum(len(run.rows) for run in runs)
     if args.json:
-        print(json.dumps({"ok": ok, "lines": lines, "broker": args.broker, "runs": [run.plain() for run in runs]}))
+        print(
+            json.dumps(
+                {
+                    "ok": ok,
+                    "lines": lines,
+                    "broker": args.broker,
+                    "runs": [run.plain() for run in runs],
+                }
+            )
+        )
         return 0 if ok else 1
     for run in runs:
         console.print(_table(run))
     wrong = sum(not row.ok for run in runs for row in run.rows)
-    console.print(f"[bold green]every line held ({lines})[/]" if ok else f"[bold red]{wrong} of {lines} lines are not true[/]")
+    console.print(
+        f"[bold green]every line held ({lines})[/]"
+        if ok
+        else f"[bold red]{wrong} of {lines} lines are not true[/]"
+    )
     return 0 if ok else 1
 
 
 def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -> Run:
-    folder = Path(args.keep) / rescue if args.keep else Path(tempfile.mkdtemp(prefix="everpin-demo-"))
+    folder = (
+        Path(args.keep) / rescue if args.keep else Path(tempfile.mkdtemp(prefix="everpin-demo-"))
+    )
     if args.keep:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -96,21 +129,38 @@ def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -
     def tell(row: Row) -> None:
         mark = "[green]yes[/]" if row.ok else "[bold red]NO[/]"
         said = " ".join(item for item in (row.verdict, row.number) if item)
-        console.print(f"  {row.at_s:5.1f} s  {mark}  [cyan]{row.device:<8}[/] {row.what}  [dim]{said}[/]")
+        console.print(
+            f"  {row.at_s:5.1f} s  {mark}  [cyan]{row.device:<8}[/] {row.what}  [dim]{said}[/]"
+        )
 
-    console.print(f"\n[bold cyan]Run with rescue by {'unverified MQTT' if rescue == 'mqtt' else 'a plain HTTP mirror'}[/]")
+    console.print(
+        f"\n[bold cyan]Run with rescue by {'unverified MQTT' if rescue == 'mqtt' else 'a plain HTTP mirror'}[/]"
+    )
     try:
-        return Story(folder, args.broker, agent, rescue, args.lifetime, tell, title).tell()
+        return Story(
+            folder, args.broker, agent, rescue, args.lifetime, tell, title, args.fail_fast
+        ).tell()
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _table(run: Run) -> Table:
-    table = Table("step", "device", "what", "verdict", "document", "at", "held", title=f"rescue by {run.rescue}")
+    table = Table(
+        "step",
+        "device",
+        "what",
+        "verdict",
+        "document",
+        "at",
+        "held",
+        title=f"rescue by {run.rescue}",
+    )
     for row in run.rows:
         held = "[green]yes[/]" if row.ok else "[bold red]NO[/]"
-        table.add_row(str(row.step), row.device, row.what, row.verdict, row.number, f"{row.at_s:.1f} s", held)
+        table.add_row(
+            str(row.step), row.device, row.what, row.verdict, row.number, f"{row.at_s:.1f} s", held
+        )
     down = ", ".join(f"{device} {seconds} s" for device, seconds in run.downtime_s.items())
     table.caption = f"downtime while the broker changed its key: {down or 'none measured'}"
     return table

@@ -21,7 +21,7 @@ class Mirror:
                 seen.append(f"{self.requestline}\n{self.headers}")
                 super().do_GET()
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, *unused: Any) -> None:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)

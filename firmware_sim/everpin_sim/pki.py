@@ -54,7 +54,11 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def request(key: ec.EllipticCurvePrivateKey, common: str) -> bytes:
     """Return a CSR in PEM: the next key's owner proves possession before any certificate exists."""
-    made = x509.CertificateSigningRequestBuilder().subject_name(_name(common)).sign(key, hashes.SHA256())
+    made = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(_name(common))
+        .sign(key, hashes.SHA256())
+    )
     return made.public_bytes(_PEM)
 
 
@@ -77,7 +81,10 @@ def root(common: str, until: datetime.datetime) -> Identity:
 
 
 def leaf(
-    issuer: Identity, common: str, key: ec.EllipticCurvePrivateKey | None = None, client: bool = False
+    issuer: Identity,
+    common: str,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    client: bool = False,
 ) -> Identity:
     """Return a leaf for `localhost` and 127.0.0.1 (or a client's), as long-lived as its issuer."""
     key = key or new_key()
@@ -94,7 +101,8 @@ def leaf(
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(_usage(ca=False), critical=True)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+            critical=False,
         )
     )
     if not client:

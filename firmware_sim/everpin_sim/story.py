@@ -85,7 +85,9 @@ def is_event(name: str, **fields: Any) -> Callable[[Event], bool]:
     """Return a test for an event by name and fields."""
 
     def fits(event: Event) -> bool:
-        return event.get("event") == name and all(event.get(key) == value for key, value in fields.items())
+        return event.get("event") == name and all(
+            event.get(key) == value for key, value in fields.items()
+        )
 
     return fits
 
@@ -102,12 +104,14 @@ class Story:
         lifetime_s: float,
         tell: Callable[[Row], None],
         title: Callable[[str], None],
+        fail_fast: bool = False,
     ) -> None:
         self.run = Run(rescue)
         self._folder = folder
         self._agent = agent
         self._tell = tell
         self._title = title
+        self._fail_fast = fail_fast
         self._start = time.monotonic()
         self._step = 0
         self._stack = contextlib.ExitStack()
@@ -119,7 +123,9 @@ class Story:
         self._mirror_folder.mkdir()
         self._passwords = {name: secrets.token_hex(12) for name in (*DEVICES, "static")}
         # Alpha Root's real end, to the second; all certificates below it end with it.
-        self._ends = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(seconds=lifetime_s)
+        self._ends = datetime.datetime.now(datetime.UTC).replace(
+            microsecond=0
+        ) + datetime.timedelta(seconds=lifetime_s)
         far = self._ends + datetime.timedelta(days=3650)
         self._alpha = pki.root("Alpha Root", self._ends)
         self._beta = pki.root("Beta Root", far)
@@ -129,27 +135,56 @@ class Story:
         self._second = pki.leaf(self._beta, "broker", self._next)
         self._client = pki.leaf(client_ca, "gateway", client=True)
         (folder / "client-ca.pem").write_bytes(client_ca.pem())
-        self._broker = Broker(broker, folder, (main, rescue_port, operator), self._passwords, folder / "client-ca.pem")
-        self._carrier = f"mqtts://{HOST}:{rescue_port}" if rescue == "mqtt" else f"http://{HOST}:{mirror}"
+        self._broker = Broker(
+            broker,
+            folder,
+            (main, rescue_port, operator),
+            self._passwords,
+            folder / "client-ca.pem",
+        )
+        self._carrier = (
+            f"mqtts://{HOST}:{rescue_port}" if rescue == "mqtt" else f"http://{HOST}:{mirror}"
+        )
         self._attack_port, self._mirror_port = attack, mirror
 
     # ---- telling -----------------------------------------------------------------------------------------------------
 
     def _line(
-        self, device: str, what: str, ok: bool, verdict: str = "", number: Any = None, stop: bool = False
+        self,
+        device: str,
+        what: str,
+        ok: bool,
+        verdict: str = "",
+        number: Any = None,
+        stop: bool = False,
     ) -> None:
         shown = "-".join(str(part) for part in number) if number else ""
-        row = Row(self._step, device, what, verdict, shown, round(time.monotonic() - self._start, 1), bool(ok))
+        row = Row(
+            self._step,
+            device,
+            what,
+            verdict,
+            shown,
+            round(time.monotonic() - self._start, 1),
+            bool(ok),
+        )
         self.run.rows.append(row)
         self._tell(row)
-        if stop and not ok:
+        if not ok and (stop or self._fail_fast):
             raise Untrue
 
     def tell(self) -> Run:
         """Tell the whole story; a line that makes the rest senseless ends it."""
         try:
             for number, step in enumerate(
-                (self._everyone_connects, self._attack, self._update, self._expiry, self._mistakes), 1
+                (
+                    self._everyone_connects,
+                    self._attack,
+                    self._update,
+                    self._expiry,
+                    self._mistakes,
+                ),
+                1,
             ):
                 self._step = number
                 step()
@@ -162,7 +197,9 @@ class Story:
             self._stack.close()
         return self.run
 
-    def _wait(self, device: str, fits: Callable[[Event], bool], since: int, timeout_s: float = 20.0) -> Event | None:
+    def _wait(
+        self, device: str, fits: Callable[[Event], bool], since: int, timeout_s: float = 20.0
+    ) -> Event | None:
         return self._children[device].wait(fits, since, timeout_s)
 
     def _marks(self) -> dict[str, int]:
@@ -174,25 +211,56 @@ class Story:
         home = str(self._folder / "devices" / device)
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self._agent)}
         if device == "gateway":
-            command = [sys.executable, "-m", "everpin.ports.cpython.cli", "agent", "run", home, "--json"]
+            command = [
+                sys.executable,
+                "-m",
+                "everpin.ports.cpython.cli",
+                "agent",
+                "run",
+                home,
+                "--json",
+            ]
         else:
             env["MICROPYPATH"] = f"{self._agent}:.frozen"
-            command = [self._micropython, "-X", f"heapsize={_HEAP}", "-m", "everpin.ports.micropython.main", home]
+            command = [
+                self._micropython,
+                "-X",
+                f"heapsize={_HEAP}",
+                "-m",
+                "everpin.ports.micropython.main",
+                home,
+            ]
         self._children[device] = Child(command, env, self._folder / f"{device}.log")
 
     def _pin(self, source: Path, status: str) -> None:
-        fleet.verb("pin", "--fleet", str(self._folder), "add", HOST, "--from", str(source), "--status", status)
+        fleet.verb(
+            "pin",
+            "--fleet",
+            str(self._folder),
+            "add",
+            HOST,
+            "--from",
+            str(source),
+            "--status",
+            status,
+        )
 
     def _sign_and_publish(self, *how: str) -> None:
         where = ("--fleet", str(self._folder))
         fleet.verb("sign", *where, "--yes", *how)
         fleet.verb(
-            "publish", *where, "--broker", self._operator, "--insecure-plain", "--mirror", str(self._mirror_folder)
+            "publish",
+            *where,
+            "--broker",
+            self._operator,
+            "--insecure-plain",
+            "--mirror",
+            str(self._mirror_folder),
         )
 
     def _provision(self) -> None:
         folder = self._folder
-        cert, key = self._first.save(folder, "alpha-broker")
+        cert, _key = self._first.save(folder, "alpha-broker")
         (folder / "spare.key").touch(mode=0o600)
         (folder / "spare.key").write_bytes(pki.key_pem(self._spare))
         (folder / "alpha-root.pem").write_bytes(self._alpha.pem())
@@ -208,15 +276,30 @@ class Story:
         fleet.verb("sign", *where, "--yes")
         for device in DEVICES:
             password = fleet.secret_file(folder / f"{device}.password", self._passwords[device])
-            mutual = ("--client-cert", str(client_cert), "--client-key", str(client_key)) if device == "gateway" else ()
-            fleet.verb("provision", *where, device, "--mqtt-user", device, "--mqtt-password-file", str(password), *mutual)
+            mutual = (
+                ("--client-cert", str(client_cert), "--client-key", str(client_key))
+                if device == "gateway"
+                else ()
+            )
+            fleet.verb(
+                "provision",
+                *where,
+                device,
+                "--mqtt-user",
+                device,
+                "--mqtt-password-file",
+                str(password),
+                *mutual,
+            )
             config = folder / "devices" / device / "device.json"
             config.write_text(json.dumps(json.loads(config.read_text()) | {"timing": TIMING}))
 
     # ---- 1 -----------------------------------------------------------------------------------------------------------
 
     def _everyone_connects(self) -> None:
-        self._title("A broker under Alpha Root; four devices, each a process with its own flash file")
+        self._title(
+            "A broker under Alpha Root; four devices, each a process with its own flash file"
+        )
         self._provision()
         self._broker.start(self._first)
         self._stack.callback(self._broker.stop)
@@ -226,31 +309,52 @@ class Story:
         self._mirror = Mirror(self._mirror_folder, self._mirror_port)
         self._stack.callback(self._mirror.close)
         where = ("--fleet", str(self._folder))
-        fleet.verb("publish", *where, "--broker", self._operator, "--insecure-plain", "--mirror", str(self._mirror_folder))
+        fleet.verb(
+            "publish",
+            *where,
+            "--broker",
+            self._operator,
+            "--insecure-plain",
+            "--mirror",
+            str(self._mirror_folder),
+        )
         self._collector = self._collect()
         for device in DEVICES:
             self._spawn(device)
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "STATIC_PASSWORD": self._passwords["static"]}
-        static = [sys.executable, "-m", "everpin_sim.static_device", HOST, str(self._front), str(self._folder / "alpha-root.pem")]
+        static = [
+            sys.executable,
+            "-m",
+            "everpin_sim.static_device",
+            HOST,
+            str(self._front),
+            str(self._folder / "alpha-root.pem"),
+        ]
         self._children["static"] = Child(static, env, self._folder / "static.log")
         for device in (*DEVICES, "static"):
             event = self._wait(device, is_event("connected"), 0)
             number = event.get("number") if event else None
-            self._line(device, "connects to the broker", event is not None, "accepted", number, stop=True)
+            self._line(
+                device, "connects to the broker", event is not None, "accepted", number, stop=True
+            )
 
     def _collect(self) -> Child:
         command = [
             sys.executable, "-m", "everpin.ports.cpython.cli", "reports", "--fleet", str(self._folder),
             "--broker", self._operator, "--insecure-plain", "--json",
         ]  # fmt: skip
-        child = Child(command, {**os.environ, "PYTHONUNBUFFERED": "1"}, self._folder / "collector.log")
+        child = Child(
+            command, {**os.environ, "PYTHONUNBUFFERED": "1"}, self._folder / "collector.log"
+        )
         self._stack.callback(child.stop)
         return child
 
     # ---- 2 -----------------------------------------------------------------------------------------------------------
 
     def _attack(self) -> None:
-        self._title("An attacker on the network, with a certificate for the broker's name from Alpha Root itself")
+        self._title(
+            "An attacker on the network, with a certificate for the broker's name from Alpha Root itself"
+        )
         cert, key = pki.leaf(self._alpha, "broker").save(self._folder, "attacker")
         attacker = Attacker(cert, key, self._folder / "client-ca.pem", self._attack_port)
         self._stack.callback(attacker.close)
@@ -260,23 +364,49 @@ class Story:
         self._line("static", "connects to the attacker", event is not None, "accepted")
         for device in DEVICES:
             event = self._wait(device, is_event("refused"), marks[device])
-            self._line(device, "refuses the attacker", event is not None, event["error"] if event else "connected")
+            self._line(
+                device,
+                "refuses the attacker",
+                event is not None,
+                event["error"] if event else "connected",
+            )
         ids = attacker.client_ids()
-        self._line("attacker", "got application bytes from static alone", bool(ids) and set(ids) == {"static"}, ",".join(sorted(set(ids))))
+        self._line(
+            "attacker",
+            "got application bytes from static alone",
+            bool(ids) and set(ids) == {"static"},
+            ",".join(sorted(set(ids))),
+        )
         certificates = sum(caught.client_certificate for caught in attacker.log)
-        self._line("attacker", "got no client certificate", certificates == 0 and len(attacker.log) > 3, f"{len(attacker.log)} connections")
+        self._line(
+            "attacker",
+            "got no client certificate",
+            certificates == 0 and len(attacker.log) > 3,
+            f"{len(attacker.log)} connections",
+        )
         marks = self._marks()
         self._switch.switch(self._broker.main)
         for device in (*DEVICES, "static"):
             event = self._wait(device, is_event("connected"), marks[device])
-            self._line(device, "is back at its broker", event is not None, "accepted", event and event.get("number"), stop=True)
+            self._line(
+                device,
+                "is back at its broker",
+                event is not None,
+                "accepted",
+                event and event.get("number"),
+                stop=True,
+            )
         # Once more, with everybody back: what the attacker has now is all it ever had.
-        self._line("attacker", "has nothing else to this end", set(attacker.client_ids()) == {"static"})
+        self._line(
+            "attacker", "has nothing else to this end", set(attacker.client_ids()) == {"static"}
+        )
 
     # ---- 3 -----------------------------------------------------------------------------------------------------------
 
     def _update(self) -> None:
-        self._title("meter sleeps; the operator adds the next key (under Beta Root), signs, publishes")
+        self._title(
+            "meter sleeps; the operator adds the next key (under Beta Root), signs, publishes"
+        )
         self._children["meter"].stop()
         request = self._folder / "next.csr"
         request.write_bytes(pki.request(self._next, "broker"))
@@ -285,12 +415,31 @@ class Story:
         self._sign_and_publish()
         for device in AWAKE:
             event = self._wait(device, is_event("accepted", number=[1, 2]), marks[device])
-            self._line(device, "accepts the document", event is not None, "accepted", event and event["number"], stop=True)
+            self._line(
+                device,
+                "accepts the document",
+                event is not None,
+                "accepted",
+                event and event["number"],
+                stop=True,
+            )
             event = self._wait(device, is_event("confirmed", number=[1, 2]), marks[device])
-            self._line(device, "reconnects and confirms it", event is not None, "confirmed", event and event["number"], stop=True)
+            self._line(
+                device,
+                "reconnects and confirms it",
+                event is not None,
+                "confirmed",
+                event and event["number"],
+                stop=True,
+            )
             event = self._wait(device, is_event("acked"), marks[device])
             self._line(device, "reports, and is acknowledged", event is not None, "acked")
-        self._line("demo", "all that before Alpha Root ends", datetime.datetime.now(datetime.UTC) < self._ends, stop=True)
+        self._line(
+            "demo",
+            "all that before Alpha Root ends",
+            datetime.datetime.now(datetime.UTC) < self._ends,
+            stop=True,
+        )
 
     # ---- 4 -----------------------------------------------------------------------------------------------------------
 
@@ -304,14 +453,32 @@ class Story:
         self._switch.switch(self._broker.main)
         for device in AWAKE:
             event = self._wait(device, is_event("connected"), marks[device])
-            rescued = [item for item in self._children[device].since(marks[device]) if item["event"] == "rescue-end" and item["result"] == "accepted"]
+            rescued = [
+                item
+                for item in self._children[device].since(marks[device])
+                if item["event"] == "rescue-end" and item["result"] == "accepted"
+            ]
             if event is not None:
                 self.run.downtime_s[device] = round(event["at"] - down, 1)
-            self._line(device, "reconnects by the new key, without rescue", event is not None and not rescued, f"down {self.run.downtime_s.get(device, 0)} s", event and event["number"], stop=True)
+            self._line(
+                device,
+                "reconnects by the new key, without rescue",
+                event is not None and not rescued,
+                f"down {self.run.downtime_s.get(device, 0)} s",
+                event and event["number"],
+                stop=True,
+            )
         event = self._wait("static", is_event("refused"), marks["static"])
-        again = event and self._wait("static", is_event("refused"), self._children["static"].mark())
-        still_out = not any(item["event"] == "connected" for item in self._children["static"].since(marks["static"]))
-        self._line("static", "is locked out", bool(again) and still_out, event["error"] if event else "")
+        again = event and self._wait(
+            "static", is_event("refused"), self._children["static"].mark()
+        )
+        still_out = not any(
+            item["event"] == "connected"
+            for item in self._children["static"].since(marks["static"])
+        )
+        self._line(
+            "static", "is locked out", bool(again) and still_out, event["error"] if event else ""
+        )
         self._wake()
 
     def _wake(self) -> None:
@@ -319,23 +486,60 @@ class Story:
         asked = len(self._mirror.requests)
         self._spawn("meter")
         event = self._wait("meter", is_event("refused"), 0)
-        self._line("meter", "wakes with the old pins; its broker is not pinned", event is not None, event["error"] if event else "", (1, 1))
+        self._line(
+            "meter",
+            "wakes with the old pins; its broker is not pinned",
+            event is not None,
+            event["error"] if event else "",
+            (1, 1),
+        )
         event = self._wait("meter", is_event("accepted", number=[1, 2], via=self._carrier), 0, 30)
-        self._line("meter", f"accepts the document in rescue ({self._carrier.split(':')[0]})", event is not None, "accepted", event and event["number"], stop=True)
+        self._line(
+            "meter",
+            f"accepts the document in rescue ({self._carrier.split(':')[0]})",
+            event is not None,
+            "accepted",
+            event and event["number"],
+            stop=True,
+        )
         event = self._wait("meter", is_event("connected"), 0)
-        self._line("meter", "returns pinned", event is not None, "accepted", event and event["number"], stop=True)
+        self._line(
+            "meter",
+            "returns pinned",
+            event is not None,
+            "accepted",
+            event and event["number"],
+            stop=True,
+        )
         event = self._wait("meter", is_event("confirmed", number=[1, 2]), 0)
-        self._line("meter", "confirms it", event is not None, "confirmed", event and event["number"])
+        self._line(
+            "meter", "confirms it", event is not None, "confirmed", event and event["number"]
+        )
         if self.run.rescue == "mqtt":
             # lamp and gateway are online and stay so: whoever is new and anonymous is meter in rescue.
             named = [client for client, user in self._broker.clients()[seen:] if user is None]
             ok = bool(named) and not any("meter" in client for client in named)
-            self._line("meter", "sent no identity in rescue: a random client id, no user", ok, ",".join(named)[:24])
+            self._line(
+                "meter",
+                "sent no identity in rescue: a random client id, no user",
+                ok,
+                ",".join(named)[:24],
+            )
         else:
             text = "\n".join(self._mirror.requests[asked:])
-            ok = bool(text) and "meter-" not in text and "/meter " not in text and self._passwords["meter"] not in text
+            ok = (
+                bool(text)
+                and "meter-" not in text
+                and "/meter " not in text
+                and self._passwords["meter"] not in text
+            )
             ok = ok and "user-agent" not in text.lower() and "authorization" not in text.lower()
-            self._line("meter", "sent no identity in rescue: nothing but paths", ok, f"{len(self._mirror.requests) - asked} requests")
+            self._line(
+                "meter",
+                "sent no identity in rescue: nothing but paths",
+                ok,
+                f"{len(self._mirror.requests) - asked} requests",
+            )
 
     # ---- 5 -----------------------------------------------------------------------------------------------------------
 
@@ -343,19 +547,37 @@ class Story:
         self._title("A signed document that pins nobody; then forged, replayed and foreign ones")
         keep = (self._folder / "policy.toml").read_text()
         marks, reports = self._marks(), self._collector.mark()
-        nobody = [base64.b64encode(hashlib.sha256(secrets.token_bytes(8)).digest()).decode() for _ in range(2)]
-        lines = [line for line in keep.splitlines() if not line.startswith(("[[hosts.pins]]", "sha256", "status", "note"))]
+        nobody = [
+            base64.b64encode(hashlib.sha256(secrets.token_bytes(8)).digest()).decode()
+            for _ in range(2)
+        ]
+        lines = [
+            line
+            for line in keep.splitlines()
+            if not line.startswith(("[[hosts.pins]]", "sha256", "status", "note"))
+        ]
         for digest in nobody:
             lines += ["[[hosts.pins]]", f'sha256 = "{digest}"']
         (self._folder / "policy.toml").write_text("\n".join(lines) + "\n")
         self._sign_and_publish("--no-overlap")
         for device in DEVICES:
             event = self._wait(device, is_event("overlap", number=[1, 3]), marks[device])
-            back = event and self._wait(device, is_event("connected", number=[1, 3]), marks[device])
-            self._line(device, "stays connected by the last confirmed pins", bool(back), "overlap", (1, 3), stop=True)
+            back = event and self._wait(
+                device, is_event("connected", number=[1, 3]), marks[device]
+            )
+            self._line(
+                device,
+                "stays connected by the last confirmed pins",
+                bool(back),
+                "overlap",
+                (1, 3),
+                stop=True,
+            )
         for device in DEVICES:
             told = self._collector.wait(_tells(device, "overlap"), reports, 20)
-            self._line(device, "its report names the document", told is not None, "reported", (1, 3))
+            self._line(
+                device, "its report names the document", told is not None, "reported", (1, 3)
+            )
         (self._folder / "policy.toml").write_text(keep)
         # Back to what is right, and the old key is retired with it.
         spki = spki_sources.load(str(self._folder / "alpha-broker.pem"))[0][1]
@@ -365,7 +587,14 @@ class Story:
         self._sign_and_publish("--no-overlap")
         for device in DEVICES:
             event = self._wait(device, is_event("confirmed", number=[1, 4]), marks[device])
-            self._line(device, "confirms the next document", event is not None, "confirmed", (1, 4), stop=True)
+            self._line(
+                device,
+                "confirms the next document",
+                event is not None,
+                "confirmed",
+                (1, 4),
+                stop=True,
+            )
             self._wait(device, is_event("connected", number=[1, 4]), marks[device])
         self._forgeries()
 
@@ -384,7 +613,13 @@ class Story:
                 name = event["error"] if event else "accepted"
                 self._line(device, f"refuses: {error}", name == error, name, (1, 4))
         for device in DEVICES:
-            self._line(device, "trust state is byte-identical", self._trust(device) == before[device], "", (1, 4))
+            self._line(
+                device,
+                "trust state is byte-identical",
+                self._trust(device) == before[device],
+                "",
+                (1, 4),
+            )
 
     def _trust(self, device: str) -> str:
         """Return a digest of all of a flash image that holds trust: pins, base and commit; not the journal of reports."""
@@ -394,7 +629,8 @@ class Story:
 
 def _tells(device: str, kind: str) -> Callable[[Event], bool]:
     def fits(item: Event) -> bool:
-        return item.get("device") == device and any(event["kind"] == kind for event in item.get("events", ()))
+        return item.get("device") == device and any(
+            event["kind"] == kind for event in item.get("events", ())
+        )
 
     return fits
-

@@ -35,7 +35,9 @@ def mosquitto(policy: Policy) -> str:
 def emqx(policy: Policy) -> str:
     """Return rules for EMQX 5's acl.conf (Erlang terms; the first that matches decides)."""
     base = f"everpin/1/{policy.fleet}"
-    documents = f'["{base}/root/+", "{base}/{policy.channel}/pins", "{base}/{policy.channel}/+/pins"]'
+    documents = (
+        f'["{base}/root/+", "{base}/{policy.channel}/pins", "{base}/{policy.channel}/+/pins"]'
+    )
     return "\n".join(
         [
             "%% Everybody, rescue's anonymous clients included: signed documents, read only.",
@@ -64,9 +66,21 @@ def aws(policy: Policy) -> str:
     ]
     rules = [
         {"Effect": "Allow", "Action": "iot:Connect", "Resource": f"{arn}:client/{thing}"},
-        {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": [f"{arn}:topicfilter/{item}" for item in read]},
-        {"Effect": "Allow", "Action": "iot:Receive", "Resource": [f"{arn}:topic/{item}" for item in read]},
-        {"Effect": "Allow", "Action": "iot:Publish", "Resource": f"{arn}:topic/{base}/report/{thing}"},
+        {
+            "Effect": "Allow",
+            "Action": "iot:Subscribe",
+            "Resource": [f"{arn}:topicfilter/{item}" for item in read],
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iot:Receive",
+            "Resource": [f"{arn}:topic/{item}" for item in read],
+        },
+        {
+            "Effect": "Allow",
+            "Action": "iot:Publish",
+            "Resource": f"{arn}:topic/{base}/report/{thing}",
+        },
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": rules}, indent=2) + "\n"
 

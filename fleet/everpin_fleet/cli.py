@@ -81,7 +81,11 @@ def _folder(args: argparse.Namespace) -> Path:
 def _policy(args: argparse.Namespace, complete: bool = True) -> policy.Policy:
     path = _folder(args) / policy.FILE
     if not path.exists():
-        raise OperatorError("no policy here", str(path), "run in the fleet's folder or name it with --fleet; `everpin init` starts one")
+        raise OperatorError(
+            "no policy here",
+            str(path),
+            "run in the fleet's folder or name it with --fleet; `everpin init` starts one",
+        )
     return policy.load(path, complete)
 
 
@@ -106,7 +110,11 @@ def _init(args: argparse.Namespace) -> int:
     rescue = args.rescue or [f"mqtts://{'[' + host + ']' if ':' in host else host}:{port}"]
     for url in rescue:
         if parse_url(url) is None:
-            raise OperatorError(f"{url!r} is no carrier", "--rescue", "mqtts://host:port, mqtt://host:port or http(s)://host/folder")
+            raise OperatorError(
+                f"{url!r} is no carrier",
+                "--rescue",
+                "mqtts://host:port, mqtt://host:port or http(s)://host/folder",
+            )
     text = _POLICY.format(
         fleet=json.dumps(args.fleet),
         channel=json.dumps(args.channel),
@@ -119,13 +127,15 @@ def _init(args: argparse.Namespace) -> int:
     files.write(draft, text.encode())
     try:
         policy.load(draft, complete=False)
-        os.replace(draft, path)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
     files.write(folder / "report.key", os.urandom(32), 0o600)
     for name in ("keys", "root", "pins", "devices"):
         (folder / name).mkdir(exist_ok=True)
-    print(f"{path}\nnext: cd {folder}; everpin key new {args.signer}; everpin pin add {host} --from CERTIFICATE; everpin pin add {host} --from NEXT-KEY --status backup")
+    print(
+        f"{path}\nnext: cd {folder}; everpin key new {args.signer}; everpin pin add {host} --from CERTIFICATE; everpin pin add {host} --from NEXT-KEY --status backup"
+    )
     return 0
 
 
@@ -138,8 +148,14 @@ def _key(args: argparse.Namespace) -> int:
     if not (folder / policy.FILE).exists():
         raise OperatorError("no fleet here", str(folder), "`everpin init` starts one")
     if keys.path_of(folder, args.name).exists():
-        raise OperatorError("this key exists", str(keys.path_of(folder, args.name)), "a key is never overwritten")
-    secret = None if args.no_passphrase else keys.passphrase(_secret_file(args), f"passphrase for {args.name}", True)
+        raise OperatorError(
+            "this key exists", str(keys.path_of(folder, args.name)), "a key is never overwritten"
+        )
+    secret = (
+        None
+        if args.no_passphrase
+        else keys.passphrase(_secret_file(args), f"passphrase for {args.name}", True)
+    )
     made = keys.create(folder, args.name, args.alg, secret)
     if args.json:
         print(json.dumps({"name": made.name, "alg": made.alg, "kid": made.kid.hex()}))
@@ -167,12 +183,14 @@ def _hosts(document: tomlkit.TOMLDocument, path: Path, name: str, create: bool) 
 def _pin(args: argparse.Namespace) -> int:
     path = _folder(args) / policy.FILE
     if args.action == "list":
-        found = _policy(args, complete=False)
+        _policy(args, complete=False)
         raw = policy.edit(path).unwrap()
         for host in raw.get("hosts", []):
             for pin in host.get("pins", []):
-                print(f"{host.get('name')}  {pin.get('sha256')}  {pin.get('status', 'active')}  {pin.get('note', '')}".rstrip())
-        return 0 if found else 1
+                print(
+                    f"{host.get('name')}  {pin.get('sha256')}  {pin.get('status', 'active')}  {pin.get('note', '')}".rstrip()
+                )
+        return 0
     _policy(args, complete=False)
     document = policy.edit(path)
     name = canonical(args.host)
@@ -181,14 +199,20 @@ def _pin(args: argparse.Namespace) -> int:
         before = list(host.get("pins", []))
         keep = [pin for pin in before if pin.get("sha256") != args.pin]
         if len(keep) == len(before):
-            raise OperatorError(f"{name} has no pin {args.pin}", str(path), "`everpin pin list` shows them")
+            raise OperatorError(
+                f"{name} has no pin {args.pin}", str(path), "`everpin pin list` shows them"
+            )
         for at in range(len(before) - 1, -1, -1):
             if before[at].get("sha256") == args.pin:
                 del host["pins"][at]
         policy.save(path, document)
         print(f"- {name} {args.pin}")
         return 0
-    secret = files.read_secret(Path(args.passphrase_file)).rstrip(b"\r\n") if args.passphrase_file else (lambda: keys.passphrase(None, f"passphrase of {args.source}"))
+    secret = (
+        files.read_secret(Path(args.passphrase_file)).rstrip(b"\r\n")
+        if args.passphrase_file
+        else (lambda: keys.passphrase(None, f"passphrase of {args.source}"))
+    )
     try:
         label, spki = spki_sources.load(args.source, secret)[0]
     except spki_sources.SourceError as error:
@@ -235,7 +259,17 @@ def _sign(args: argparse.Namespace) -> int:
     if warning:
         print(f"everpin: {path}: {warning}", file=sys.stderr)
     if args.json:
-        print(json.dumps({"file": str(path), "number": list(number), "bytes": len(document), "sha256": documents.digest(document), "changes": lines}))
+        print(
+            json.dumps(
+                {
+                    "file": str(path),
+                    "number": list(number),
+                    "bytes": len(document),
+                    "sha256": documents.digest(document),
+                    "changes": lines,
+                }
+            )
+        )
     else:
         print(f"{path}  {len(document)} bytes\nnext: everpin publish")
     return 0
@@ -245,13 +279,23 @@ def _publish(args: argparse.Namespace) -> int:
     folder = _folder(args)
     found = _policy(args)
     if not args.broker and not args.mirror:
-        raise OperatorError("nowhere to publish", "", "name --broker HOST:PORT, --mirror DIR, or both")
+        raise OperatorError(
+            "nowhere to publish", "", "name --broker HOST:PORT, --mirror DIR, or both"
+        )
     try:
-        buckets = list(range(topics.BUCKETS)) if args.bucket == "all" else sorted({int(item) for item in args.bucket.split(",")})
+        buckets = (
+            list(range(topics.BUCKETS))
+            if args.bucket == "all"
+            else sorted({int(item) for item in args.bucket.split(",")})
+        )
     except ValueError:
         buckets = [-1]
     if not all(0 <= item < topics.BUCKETS for item in buckets):
-        raise OperatorError(f"{args.bucket!r} is no list of buckets", "--bucket", "all, or numbers from 0 to 63 with commas")
+        raise OperatorError(
+            f"{args.bucket!r} is no list of buckets",
+            "--bucket",
+            "all, or numbers from 0 to 63 with commas",
+        )
     messages = documents.outgoing(folder, found, buckets, args.bucket == "all" or args.rescue)
     number, _ = documents.newest(folder)
     if args.mirror:
@@ -262,7 +306,16 @@ def _publish(args: argparse.Namespace) -> int:
         with Broker(_address(args.broker), trust, args.user, _file(args.password_file)) as broker:
             broker.publish(messages)
     if args.json:
-        print(json.dumps({"number": list(number), "topics": len(messages), "broker": args.broker, "mirror": args.mirror}))
+        print(
+            json.dumps(
+                {
+                    "number": list(number),
+                    "topics": len(messages),
+                    "broker": args.broker,
+                    "mirror": args.mirror,
+                }
+            )
+        )
     else:
         where = " and ".join(item for item in (args.broker, args.mirror) if item)
         print(f"document {number[0]}-{number[1]}: {len(messages)} topics on {where}")
@@ -276,7 +329,11 @@ def _file(name: str | None) -> Path | None:
 def _provision(args: argparse.Namespace) -> int:
     folder = _folder(args)
     if (args.client_cert is None) != (args.client_key is None):
-        raise OperatorError("a client certificate and its key go together", "", "give --client-cert and --client-key")
+        raise OperatorError(
+            "a client certificate and its key go together",
+            "",
+            "give --client-cert and --client-key",
+        )
     out = Path(args.out) if args.out else folder / "devices" / args.device
     number = provision.provision(
         folder,
@@ -292,7 +349,9 @@ def _provision(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"device": args.device, "folder": str(out), "number": list(number)}))
     else:
-        print(f"{out}: {args.device} with document {number[0]}-{number[1]}\nnext: everpin agent run {out}")
+        print(
+            f"{out}: {args.device} with document {number[0]}-{number[1]}\nnext: everpin agent run {out}"
+        )
     return 0
 
 
@@ -309,11 +368,15 @@ def _reports(args: argparse.Namespace) -> int:
 
     collector = collect.Collector(folder, found, store, not args.no_ack)
     trust = None if args.insecure_plain else documents.trust_of(folder, found)
-    with Broker(_address(args.broker), trust, args.user, _file(args.password_file), collector.take) as broker:
+    with Broker(
+        _address(args.broker), trust, args.user, _file(args.password_file), collector.take
+    ) as broker:
         broker.subscribe(topics.report(found.fleet, "+"))
         until = time.monotonic() + args.seconds if args.seconds else None
         try:
-            while (until is None or time.monotonic() < until) and not (args.count and collector.good >= args.count):
+            while (until is None or time.monotonic() < until) and not (
+                args.count and collector.good >= args.count
+            ):
                 time.sleep(0.05)
                 collector.flush(broker)
         except KeyboardInterrupt:
@@ -324,7 +387,14 @@ def _reports(args: argparse.Namespace) -> int:
         for item in shown:
             for event in item["events"]:
                 number = event.get("number", item["number"])
-                table.add_row(item["device"], "-".join(map(str, number)), event["kind"], event.get("where", ""), event.get("error", ""), str(event["count"]))
+                table.add_row(
+                    item["device"],
+                    "-".join(map(str, number)),
+                    event["kind"],
+                    event.get("where", ""),
+                    event.get("error", ""),
+                    str(event["count"]),
+                )
         Console().print(table)
     for error, count in sorted(collector.refused.items()):
         print(f"everpin: {count} report(s) refused: {error}", file=sys.stderr)
@@ -334,7 +404,10 @@ def _reports(args: argparse.Namespace) -> int:
 def _acl(args: argparse.Namespace) -> int:
     print(acl.PRINTERS[args.broker](_policy(args, complete=False)), end="")
     if args.broker == "aws":
-        print("everpin: AWS IoT admits no anonymous client: rescue must be a mirror (http://…)", file=sys.stderr)
+        print(
+            "everpin: AWS IoT admits no anonymous client: rescue must be a mirror (http://…)",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -342,7 +415,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="everpin", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, run: Callable[[argparse.Namespace], int], folder: bool = True) -> argparse.ArgumentParser:
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], folder: bool = True
+    ) -> argparse.ArgumentParser:
         made = verbs.add_parser(
             name,
             description=_HELP[name],
@@ -352,36 +427,69 @@ def _parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
         if folder:
-            made.add_argument("--fleet", dest="fleet_dir", default=".", metavar="DIR", help="the fleet's folder (default: here)")
+            made.add_argument(
+                "--fleet",
+                dest="fleet_dir",
+                default=".",
+                metavar="DIR",
+                help="the fleet's folder (default: here)",
+            )
         made.set_defaults(run=run)
         return made
 
     def passphrase(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--passphrase-file", metavar="FILE", help="mode 0600; else EVERPIN_PASSPHRASE, else a prompt")
+        made.add_argument(
+            "--passphrase-file",
+            metavar="FILE",
+            help="mode 0600; else EVERPIN_PASSPHRASE, else a prompt",
+        )
 
     def machine(made: argparse.ArgumentParser) -> None:
         made.add_argument("--json", action="store_true", help="facts as JSON")
 
     def broker(made: argparse.ArgumentParser, required: bool) -> None:
-        made.add_argument("--broker", metavar="HOST:PORT", required=required, help="checked by the policy's own pins")
+        made.add_argument(
+            "--broker",
+            metavar="HOST:PORT",
+            required=required,
+            help="checked by the policy's own pins",
+        )
         made.add_argument("--user", help="MQTT user")
         made.add_argument("--password-file", metavar="FILE", help="mode 0600")
-        made.add_argument("--insecure-plain", action="store_true", help="no TLS: for a listener on loopback only")
+        made.add_argument(
+            "--insecure-plain", action="store_true", help="no TLS: for a listener on loopback only"
+        )
 
     made = verb("init", _init, folder=False)
     made.add_argument("folder", metavar="DIR")
     made.add_argument("--fleet", required=True, metavar="NAME")
-    made.add_argument("--channel", required=True, metavar="NAME", help="the audience: one hardware or customer group")
+    made.add_argument(
+        "--channel",
+        required=True,
+        metavar="NAME",
+        help="the audience: one hardware or customer group",
+    )
     made.add_argument("--broker", required=True, metavar="HOST:PORT")
-    made.add_argument("--rescue", action="append", metavar="URL", help="mqtts://host:port or http(s)://host/folder; again for more")
-    made.add_argument("--signer", default="ops", metavar="NAME", help="the key that will sign (default: ops)")
+    made.add_argument(
+        "--rescue",
+        action="append",
+        metavar="URL",
+        help="mqtts://host:port or http(s)://host/folder; again for more",
+    )
+    made.add_argument(
+        "--signer", default="ops", metavar="NAME", help="the key that will sign (default: ops)"
+    )
 
     made = verb("key", _key)
     actions = made.add_subparsers(dest="action", required=True, metavar="new|list")
     new = actions.add_parser("new", help="make a signing key", allow_abbrev=False)
     new.add_argument("name")
     new.add_argument("--alg", choices=sorted(keys.ALGS), default="ed25519")
-    new.add_argument("--no-passphrase", action="store_true", help="keep it in clear: for tests, and for disks that are encrypted")
+    new.add_argument(
+        "--no-passphrase",
+        action="store_true",
+        help="keep it in clear: for tests, and for disks that are encrypted",
+    )
     passphrase(new)
     machine(new)
     actions.add_parser("list", help="list signing keys", allow_abbrev=False)
@@ -390,7 +498,13 @@ def _parser() -> argparse.ArgumentParser:
     actions = made.add_subparsers(dest="action", required=True, metavar="add|list|remove")
     add = actions.add_parser("add", help="add a pin to a host", allow_abbrev=False)
     add.add_argument("host")
-    add.add_argument("--from", dest="source", required=True, metavar="SOURCE", help="certificate, CSR, key file, or HOST:PORT")
+    add.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="SOURCE",
+        help="certificate, CSR, key file, or HOST:PORT",
+    )
     add.add_argument("--status", choices=sorted(policy.STATUS), default="active")
     add.add_argument("--note", default="")
     passphrase(add)
@@ -400,11 +514,26 @@ def _parser() -> argparse.ArgumentParser:
     remove.add_argument("pin", metavar="SHA256-BASE64")
 
     made = verb("sign", _sign)
-    made.add_argument("what", nargs="?", choices=("pins", "root"), default="pins", help="default: pins (and root 1 first, when it is not signed yet)")
-    made.add_argument("--expires-days", type=int, metavar="N", help="devices with a trusted clock refuse it as new after N days")
+    made.add_argument(
+        "what",
+        nargs="?",
+        choices=("pins", "root"),
+        default="pins",
+        help="default: pins (and root 1 first, when it is not signed yet)",
+    )
+    made.add_argument(
+        "--expires-days",
+        type=int,
+        metavar="N",
+        help="devices with a trusted clock refuse it as new after N days",
+    )
     made.add_argument("--urgent", action="store_true", help="ends every overlap at once")
-    made.add_argument("--reinstate", action="store_true", help="allow that a forbidden key is trusted again")
-    made.add_argument("--no-overlap", action="store_true", help="allow that a host keeps none of its pins")
+    made.add_argument(
+        "--reinstate", action="store_true", help="allow that a forbidden key is trusted again"
+    )
+    made.add_argument(
+        "--no-overlap", action="store_true", help="allow that a host keeps none of its pins"
+    )
     made.add_argument("--yes", action="store_true", help="do not ask")
     passphrase(made)
     machine(made)
@@ -412,8 +541,17 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("publish", _publish)
     broker(made, False)
     made.add_argument("--mirror", metavar="DIR", help="a folder that a web server serves")
-    made.add_argument("--bucket", default="all", metavar="LIST", help="all, or numbers from 0 to 63 with commas: a wave")
-    made.add_argument("--rescue", action="store_true", help="release it to devices in rescue though not every bucket has it")
+    made.add_argument(
+        "--bucket",
+        default="all",
+        metavar="LIST",
+        help="all, or numbers from 0 to 63 with commas: a wave",
+    )
+    made.add_argument(
+        "--rescue",
+        action="store_true",
+        help="release it to devices in rescue though not every bucket has it",
+    )
     machine(made)
 
     made = verb("provision", _provision)
@@ -428,7 +566,9 @@ def _parser() -> argparse.ArgumentParser:
 
     made = verb("reports", _reports)
     broker(made, True)
-    made.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="default: until Ctrl-C")
+    made.add_argument(
+        "--for", dest="seconds", type=float, metavar="SECONDS", help="default: until Ctrl-C"
+    )
     made.add_argument("--count", type=int, metavar="N", help="end after N reports")
     made.add_argument("--no-ack", action="store_true", help="listen only")
     machine(made)

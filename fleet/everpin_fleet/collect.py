@@ -19,7 +19,10 @@ def readable(device: str, said: dict[int, Any]) -> dict[str, Any]:
     """Return a report as people and machines read it."""
     events = []
     for event in said[6]:
-        item: dict[str, Any] = {"kind": report.KINDS.get(event[1], str(event[1])), "count": event[2]}
+        item: dict[str, Any] = {
+            "kind": report.KINDS.get(event[1], str(event[1])),
+            "count": event[2],
+        }
         if 3 in event:
             item["where"] = event[3]
         if 4 in event:
@@ -45,7 +48,13 @@ def readable(device: str, said: dict[int, Any]) -> dict[str, Any]:
 class Collector:
     """Feeds on report messages; `good` reports go to `store`, `refused` counts what was forged or unreadable by its error."""
 
-    def __init__(self, folder: Path, policy: Policy, store: Callable[[dict[str, Any]], None], ack: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        policy: Policy,
+        store: Callable[[dict[str, Any]], None],
+        ack: bool = True,
+    ) -> None:
         self._folder = folder
         self._policy = policy
         self._store = store
@@ -70,7 +79,9 @@ class Collector:
         with self._lock:
             if self._ack:
                 number, _ = documents.newest(self._folder)
-                data = report.make_ack(key, self._policy.fleet, device, said[7], number, int(time.time()))
+                data = report.make_ack(
+                    key, self._policy.fleet, device, said[7], number, int(time.time())
+                )
                 self.answers.append((topics.ack(self._policy.fleet, device), data))
             # QoS 1 delivers twice now and then, and anybody may replay: a counter that does not rise is old.
             before = self._seen.get((device, found["epoch"]), 0)
@@ -90,5 +101,5 @@ class Collector:
 
 def keep(folder: Path, found: dict[str, Any]) -> None:
     """Append a report to `reports.jsonl`."""
-    with open(folder / "reports.jsonl", "a", encoding="utf-8") as file:
+    with (folder / "reports.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(found, sort_keys=True) + "\n")

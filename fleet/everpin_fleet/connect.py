@@ -1,5 +1,6 @@
 """The operator's own connection to the broker: checked by the policy's pins, like a device's."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,47 +54,65 @@ class Broker:
         if trust is not None:
             self._client.tls_set_context(ssl_context(_Policy(trust)))
         if user is not None:
-            secret = None if password_file is None else read_secret(password_file).rstrip(b"\r\n").decode()
+            secret = (
+                None
+                if password_file is None
+                else read_secret(password_file).rstrip(b"\r\n").decode()
+            )
             self._client.username_pw_set(user, secret)
-        self._answer: Any = None
+        self._answers: list[Any] = []
         self._topics: list[str] = []
         self._client.on_connect = self._connected
         if on_message is not None:
             taker = on_message
-            self._client.on_message = lambda client, data, message: taker(message.topic, message.payload)
+            self._client.on_message = lambda client, data, message: taker(
+                message.topic, bytes(message.payload)
+            )
         try:
             self._client.connect(address[0], address[1])
         except PinRefused as error:
             raise OperatorError(
-                f"the policy refuses this peer ({error.verdict.name})", self._where, "`everpin pin add` what it serves, if it is yours"
+                f"the policy refuses this peer ({error.verdict.name})",
+                self._where,
+                "`everpin pin add` what it serves, if it is yours",
             ) from None
         except OSError as error:
-            raise OperatorError(f"cannot connect ({error.strerror or error})", self._where, "is the broker up?") from None
+            raise OperatorError(
+                f"cannot connect ({error.strerror or error})", self._where, "is the broker up?"
+            ) from None
         self._client.loop_start()
         until = time.monotonic() + timeout_s
-        while self._answer is None and time.monotonic() < until:
+        while not self._answers and time.monotonic() < until:
             time.sleep(0.02)
-        if self._answer is None or self._answer.is_failure:
+        if not self._answers or self._answers[0].is_failure:
             self.close()
-            raise OperatorError(f"the broker says: {self._answer or 'nothing'}", self._where, "check --user and --password-file")
+            raise OperatorError(
+                f"the broker says: {self._answers[0] if self._answers else 'nothing'}",
+                self._where,
+                "check --user and --password-file",
+            )
 
     def _connected(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._answer = reason
+        self._answers.append(reason)
         # Also after a broker's restart: a clean session has forgotten them.
         for topic in self._topics:
             client.subscribe(topic, 1)
 
     def publish(self, messages: dict[str, bytes], retain: bool = True) -> None:
         """Publish with QoS 1 and wait for every acknowledgement."""
-        waiting = [self._client.publish(topic, data, 1, retain) for topic, data in messages.items()]
+        waiting = [
+            self._client.publish(topic, data, 1, retain) for topic, data in messages.items()
+        ]
         until = time.monotonic() + self._timeout_s
         for item in waiting:
-            try:
+            with contextlib.suppress(ValueError, RuntimeError):
                 item.wait_for_publish(max(0.1, until - time.monotonic()))
-            except (ValueError, RuntimeError):
-                pass
             if not item.is_published():
-                raise OperatorError("not every message was acknowledged", self._where, "publish again: it does no harm")
+                raise OperatorError(
+                    "not every message was acknowledged",
+                    self._where,
+                    "publish again: it does no harm",
+                )
 
     def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1, and again after each reconnect."""

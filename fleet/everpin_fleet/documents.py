@@ -54,7 +54,9 @@ def newest(folder: Path) -> tuple[tuple[int, int], bytes]:
     """Return (number, document) of the newest signed `pins` document."""
     found = numbers(folder)
     if not found:
-        raise OperatorError("nothing is signed yet", str(folder / "pins"), "`everpin sign` makes a document")
+        raise OperatorError(
+            "nothing is signed yet", str(folder / "pins"), "`everpin sign` makes a document"
+        )
     return found[-1], files.read(pins_path(folder, found[-1]))
 
 
@@ -80,8 +82,13 @@ def sign_root(folder: Path, policy: Policy, secret_file: Path | None) -> bytes:
     """Sign and keep root version 1 from the policy's signers."""
     path = root_path(folder)
     if path.exists():
-        raise OperatorError("root 1 is signed already", str(path), "rotating roots is not in this release")
-    names = [_single(policy.root_signers, "root", policy), _single(policy.pins_signers, "pins", policy)]
+        raise OperatorError(
+            "root 1 is signed already", str(path), "rotating roots is not in this release"
+        )
+    names = [
+        _single(policy.root_signers, "root", policy),
+        _single(policy.pins_signers, "pins", policy),
+    ]
     loaded = {name: keys.load(folder, name, secret_file) for name in dict.fromkeys(names)}
     order = list(loaded)
     body = {
@@ -94,7 +101,9 @@ def sign_root(folder: Path, policy: Policy, secret_file: Path | None) -> bytes:
     try:
         accept.parse_root(policy.fleet, document)
     except PeerError as error:
-        raise OperatorError(f"devices would refuse this root ({error.name})", str(policy.path)) from None
+        raise OperatorError(
+            f"devices would refuse this root ({error.name})", str(policy.path)
+        ) from None
     files.write(path, document)
     return document
 
@@ -131,8 +140,12 @@ def changes(old: Pins, new: Pins) -> list[str]:
         gone, come = before.get(name, set()) - after[name], after[name] - before.get(name, set())
         lines += [f"- {name} {cbor_base64(pin)}" for pin in sorted(gone)]
         lines += [f"+ {name} {cbor_base64(pin)}" for pin in sorted(come)]
-    lines += [f"+ forbidden {cbor_base64(pin)}" for pin in new.forbidden if pin not in old.forbidden]
-    lines += [f"- forbidden {cbor_base64(pin)}" for pin in old.forbidden if pin not in new.forbidden]
+    lines += [
+        f"+ forbidden {cbor_base64(pin)}" for pin in new.forbidden if pin not in old.forbidden
+    ]
+    lines += [
+        f"- forbidden {cbor_base64(pin)}" for pin in old.forbidden if pin not in new.forbidden
+    ]
     return lines
 
 
@@ -147,7 +160,9 @@ def _mistakes(old: Pins, new: Pins, reinstate: bool, no_overlap: bool) -> None:
     dropped = [pin for pin in old.forbidden if pin not in new.forbidden]
     if dropped and not reinstate:
         raise OperatorError(
-            f"{len(dropped)} forbidden key(s) would be trusted again", "forbidden", "say --reinstate if that is meant"
+            f"{len(dropped)} forbidden key(s) would be trusted again",
+            "forbidden",
+            "say --reinstate if that is meant",
         )
     for host in new.hosts:
         for before in old.hosts:
@@ -161,7 +176,12 @@ def _mistakes(old: Pins, new: Pins, reinstate: bool, no_overlap: bool) -> None:
 
 
 def draft_pins(
-    folder: Path, policy: Policy, expires_days: int | None, urgent: bool, reinstate: bool, no_overlap: bool
+    folder: Path,
+    policy: Policy,
+    expires_days: int | None,
+    urgent: bool,
+    reinstate: bool,
+    no_overlap: bool,
 ) -> tuple[tuple[int, int], dict[int, Any], list[str]]:
     """Return (number, claims, changes) of the next document, checked against the one before."""
     root = files.read(root_path(folder))
@@ -183,7 +203,12 @@ def draft_pins(
         lines = changes(old, new)
     else:
         lines = [f"+ host {host.name} ({len(host.digests())} pins)" for host in new.hosts]
-    said = {claims.ISS: policy.fleet, claims.AUD: policy.channel, claims.IAT: iat, claims.BODY: body}
+    said = {
+        claims.ISS: policy.fleet,
+        claims.AUD: policy.channel,
+        claims.IAT: iat,
+        claims.BODY: body,
+    }
     if expires_days is not None:
         said[claims.EXP] = iat + expires_days * 86400
     return number, said, lines
@@ -199,13 +224,19 @@ def _as_device(body: dict[int, Any]) -> Pins:
 
 
 def sign_pins(
-    folder: Path, policy: Policy, number: tuple[int, int], said: dict[int, Any], secret_file: Path | None
+    folder: Path,
+    policy: Policy,
+    number: tuple[int, int],
+    said: dict[int, Any],
+    secret_file: Path | None,
 ) -> tuple[Path, bytes, str]:
     """Sign, let the device's acceptance judge, keep; return (path, document, warning or "")."""
     key = keys.load(folder, _single(policy.pins_signers, "pins", policy), secret_file)
     document = sign1(key, cose.PINS, said, policy.fleet, policy.channel)
     if len(document) > limits.DOCUMENT_MAX_BYTES:
-        raise OperatorError(f"{len(document)} bytes; devices take {limits.DOCUMENT_MAX_BYTES}", str(policy.path))
+        raise OperatorError(
+            f"{len(document)} bytes; devices take {limits.DOCUMENT_MAX_BYTES}", str(policy.path)
+        )
     trust = trust_of(folder, policy)
     try:
         if trust is None:
@@ -214,11 +245,15 @@ def sign_pins(
             accept.pins_document(trust, document)
     except PeerError as error:
         raise OperatorError(
-            f"devices would refuse this document ({error.name})", str(policy.path), "nothing was kept"
+            f"devices would refuse this document ({error.name})",
+            str(policy.path),
+            "nothing was kept",
         ) from None
     path = pins_path(folder, number)
     files.write(path, document)
-    warning = f"{len(document)} bytes; beyond {_WARN_BYTES} some brokers and devices are at their limits"
+    warning = (
+        f"{len(document)} bytes; beyond {_WARN_BYTES} some brokers and devices are at their limits"
+    )
     return path, document, warning if len(document) > _WARN_BYTES else ""
 
 
@@ -229,7 +264,9 @@ def trust_of(folder: Path, policy: Policy) -> Trust | None:
         return None
     root = files.read(root_path(folder))
     try:
-        trust = accept.first(policy.fleet, policy.channel, root, files.read(pins_path(folder, have[0])), 0)
+        trust = accept.first(
+            policy.fleet, policy.channel, root, files.read(pins_path(folder, have[0])), 0
+        )
         for number in have[1:]:
             trust = accept.pins_document(trust, files.read(pins_path(folder, number))) or trust
     except PeerError as error:

@@ -20,12 +20,14 @@ def write(path: Path, data: bytes, mode: int = 0o644) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, path)
+            part.replace(path)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise OperatorError(str(error.strerror), str(path), "is the folder there and writable?") from None
+        raise OperatorError(
+            str(error.strerror), str(path), "is the folder there and writable?"
+        ) from None
 
 
 def read(path: Path) -> bytes:
@@ -44,6 +46,8 @@ def read_secret(path: Path) -> bytes:
         raise OperatorError(str(error.strerror), str(path)) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise OperatorError(
-            f"others may read this secret (mode {stat.S_IMODE(mode):04o})", str(path), f"chmod 600 {path}"
+            f"others may read this secret (mode {stat.S_IMODE(mode):04o})",
+            str(path),
+            f"chmod 600 {path}",
         )
     return read(path)

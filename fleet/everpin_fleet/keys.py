@@ -22,7 +22,9 @@ _ENV = "EVERPIN_PASSPHRASE"
 class SigningKey:
     """A private key with its COSE algorithm, kid and COSE_Key map."""
 
-    def __init__(self, name: str, private: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> None:
+    def __init__(
+        self, name: str, private: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
+    ) -> None:
         self.name = name
         self._private = private
         if isinstance(private, ed25519.Ed25519PrivateKey):
@@ -58,7 +60,9 @@ def passphrase(file: Path | None, prompt: str, confirm: bool = False) -> bytes:
     if confirm and getpass.getpass("once more: ") != first:
         raise OperatorError("the two passphrases differ", "", "try again")
     if not first:
-        raise OperatorError("an empty passphrase protects nothing", "", "use --no-passphrase if that is meant")
+        raise OperatorError(
+            "an empty passphrase protects nothing", "", "use --no-passphrase if that is meant"
+        )
     return first.encode()
 
 
@@ -73,11 +77,21 @@ def create(folder: Path, name: str, alg: str, secret: bytes | None) -> SigningKe
     """Make a key file; never over an old one."""
     path = path_of(folder, name)
     if path.exists():
-        raise OperatorError("this key exists", str(path), "choose another name; a key is never overwritten")
+        raise OperatorError(
+            "this key exists", str(path), "choose another name; a key is never overwritten"
+        )
     private: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
-    private = ed25519.Ed25519PrivateKey.generate() if alg == "ed25519" else ec.generate_private_key(ec.SECP256R1())
-    encryption = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
-    data = private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    private = (
+        ed25519.Ed25519PrivateKey.generate()
+        if alg == "ed25519"
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    encryption = (
+        serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+    )
+    data = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
+    )
     write(path, data, 0o600)
     return SigningKey(name, private)
 

@@ -97,7 +97,11 @@ class _Checker:
                     wanted -= 1
                     if wanted == 0:
                         found = number + 1
-                        at = number if not self._lines[number].lstrip().startswith("[") else number + 1
+                        at = (
+                            number
+                            if not self._lines[number].lstrip().startswith("[")
+                            else number + 1
+                        )
                         break
         return found
 
@@ -107,7 +111,9 @@ class _Checker:
                 where = f"{place}.{name}" if place else name
                 raise self.fail(where, "unknown field", f"known here: {', '.join(names)}")
 
-    def text(self, table: dict[str, Any], place: str, name: str, default: str | None = None) -> str:
+    def text(
+        self, table: dict[str, Any], place: str, name: str, default: str | None = None
+    ) -> str:
         where = f"{place}.{name}" if place else name
         value = table.get(name, default)
         if value is None:
@@ -122,11 +128,15 @@ class _Checker:
             raise self.fail(f"{place}.{name}" if place else name, "must be true or false")
         return value
 
-    def tables(self, table: dict[str, Any], place: str, name: str, most: int) -> list[dict[str, Any]]:
+    def tables(
+        self, table: dict[str, Any], place: str, name: str, most: int
+    ) -> list[dict[str, Any]]:
         where = f"{place}.{name}" if place else name
         value = table.get(name)
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.fail(where, f"is missing: write at least one [[{where.replace('[0]', '')}]]")
+            raise self.fail(
+                where, f"is missing: write at least one [[{where.replace('[0]', '')}]]"
+            )
         if not 1 <= len(value) <= most:
             raise self.fail(where, f"has {len(value)} entries; 1 to {most} are allowed")
         return value
@@ -134,7 +144,9 @@ class _Checker:
     def texts(self, table: dict[str, Any], place: str, name: str, most: int) -> list[str]:
         where = f"{place}.{name}" if place else name
         value = table.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        if not isinstance(value, list) or not all(
+            isinstance(item, str) and item for item in value
+        ):
             raise self.fail(where, "must be a list of texts")
         if len(value) > most:
             raise self.fail(where, f"has {len(value)} entries; at most {most} are allowed")
@@ -152,8 +164,14 @@ class _Checker:
 
 def _name(check: _Checker, raw: dict[str, Any], field_name: str) -> str:
     value = check.text(raw, "", field_name)
-    if len(value.encode()) > limits.NAME_MAX_BYTES or not re.fullmatch(r"[^/+#\x00-\x20\x7f]+", value):
-        raise check.fail(field_name, "must be 1 to 64 bytes without spaces, '/', '+' or '#'", "it stands in topics")
+    if len(value.encode()) > limits.NAME_MAX_BYTES or not re.fullmatch(
+        r"[^/+#\x00-\x20\x7f]+", value
+    ):
+        raise check.fail(
+            field_name,
+            "must be 1 to 64 bytes without spaces, '/', '+' or '#'",
+            "it stands in topics",
+        )
     return value
 
 
@@ -164,7 +182,11 @@ def _host(check: _Checker, raw: dict[str, Any], place: str) -> Host:
         raise check.fail(f"{place}.name", f"write it as {canonical(name)!r}")
     usage = raw.get("usage", 3)
     if usage != 3:
-        raise check.fail(f"{place}.usage", f"{usage!r} is not in this release", "3 (dane-ee) is: pin the server's own key")
+        raise check.fail(
+            f"{place}.usage",
+            f"{usage!r} is not in this release",
+            "3 (dane-ee) is: pin the server's own key",
+        )
     pins = []
     for number, item in enumerate(check.tables(raw, place, "pins", limits.HOST_MAX_PINS)):
         at = f"{place}.pins[{number}]"
@@ -173,9 +195,15 @@ def _host(check: _Checker, raw: dict[str, Any], place: str) -> Host:
         if status not in STATUS:
             raise check.fail(f"{at}.status", f"{status!r} is none of {', '.join(STATUS)}")
         note = item.get("note", "")
-        pins.append(Pin(check.digest(check.text(item, at, "sha256"), f"{at}.sha256"), status, str(note)))
+        pins.append(
+            Pin(check.digest(check.text(item, at, "sha256"), f"{at}.sha256"), status, str(note))
+        )
     return Host(
-        name, tuple(pins), 3, check.flag(raw, place, "include_subdomains"), check.flag(raw, place, "now")
+        name,
+        tuple(pins),
+        3,
+        check.flag(raw, place, "include_subdomains"),
+        check.flag(raw, place, "now"),
     )
 
 
@@ -190,10 +218,18 @@ def _endpoints(check: _Checker, raw: dict[str, Any]) -> tuple[list[tuple[str, in
         brokers.append((check.text(item, place, "host"), int(port)))
     rescue = check.texts(raw, "", "rescue", limits.MAX_CARRIERS)
     if not rescue:
-        raise check.fail("rescue", "is missing", "a device whose pins are all wrong needs a way: mqtts://host:port or http://host/folder")
+        raise check.fail(
+            "rescue",
+            "is missing",
+            "a device whose pins are all wrong needs a way: mqtts://host:port or http://host/folder",
+        )
     for url in rescue:
         if parse_url(url) is None:
-            raise check.fail("rescue", f"{url!r} is no carrier", "mqtts://host:port, mqtt://host:port, http(s)://host/folder")
+            raise check.fail(
+                "rescue",
+                f"{url!r} is no carrier",
+                "mqtts://host:port, mqtt://host:port, http(s)://host/folder",
+            )
     return brokers, rescue
 
 
@@ -203,10 +239,24 @@ def load(path: Path, complete: bool = True) -> Policy:
     try:
         raw = tomlkit.parse(text).unwrap()
     except ParseError as error:
-        raise OperatorError(f"no TOML: {str(error).split(' at line')[0]}", f"{path}:{error.line}") from None
+        raise OperatorError(
+            f"no TOML: {str(error).split(' at line')[0]}", f"{path}:{error.line}"
+        ) from None
     check = _Checker(path, text)
     check.known(
-        raw, "", ("fleet", "channel", "signers", "hosts", "brokers", "rescue", "forbidden", "urgent", "time_sources")
+        raw,
+        "",
+        (
+            "fleet",
+            "channel",
+            "signers",
+            "hosts",
+            "brokers",
+            "rescue",
+            "forbidden",
+            "urgent",
+            "time_sources",
+        ),
     )
     fleet, channel = _name(check, raw, "fleet"), _name(check, raw, "channel")
     if channel in RESERVED:
@@ -215,12 +265,19 @@ def load(path: Path, complete: bool = True) -> Policy:
     if not isinstance(signers, dict):
         raise check.fail("signers", "must be a table: [signers]")
     check.known(signers, "signers", ("root", "pins"))
-    hosts = [
-        _host(check, item, f"hosts[{number}]")
-        for number, item in enumerate(check.tables(raw, "", "hosts", limits.PINS_MAX_HOSTS) if complete or raw.get("hosts") else [])
-    ] if complete else []
+    hosts = (
+        [
+            _host(check, item, f"hosts[{number}]")
+            for number, item in enumerate(check.tables(raw, "", "hosts", limits.PINS_MAX_HOSTS))
+        ]
+        if complete
+        else []
+    )
     brokers, rescue = _endpoints(check, raw)
-    forbidden = [check.digest(item, "forbidden") for item in check.texts(raw, "", "forbidden", limits.MAX_FORBIDDEN)]
+    forbidden = [
+        check.digest(item, "forbidden")
+        for item in check.texts(raw, "", "forbidden", limits.MAX_FORBIDDEN)
+    ]
     found = Policy(
         path,
         fleet,
@@ -258,7 +315,11 @@ def _whole(check: _Checker, policy: Policy) -> None:
             )
     entries = [parse_host(host.body()) for host in policy.hosts]
     if not any(match(entries, where) for where, _ in policy.brokers):
-        raise check.fail("brokers[0].host", "no broker is among the hosts", "devices would cut themselves off from updates")
+        raise check.fail(
+            "brokers[0].host",
+            "no broker is among the hosts",
+            "devices would cut themselves off from updates",
+        )
 
 
 def edit(path: Path) -> tomlkit.TOMLDocument:

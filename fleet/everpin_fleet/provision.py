@@ -1,7 +1,6 @@
 """Provisioning: a device's flash image and configuration."""
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -37,16 +36,24 @@ def provision(
     """Make `out/flash.img` and `out/device.json`; return the number of the pins burnt in."""
     image = out / "flash.img"
     if image.exists() and not force:
-        raise OperatorError("this device is provisioned", str(image), "--force makes it anew and forgets its state")
+        raise OperatorError(
+            "this device is provisioned", str(image), "--force makes it anew and forgets its state"
+        )
     number, pins = documents.newest(folder)
-    password = None if password_file is None else files.read_secret(password_file).rstrip(b"\r\n").decode()
+    password = (
+        None
+        if password_file is None
+        else files.read_secret(password_file).rstrip(b"\r\n").decode()
+    )
     cert = None if client_cert is None else files.read(client_cert)
     key = None if client_key is None else files.read_secret(client_key)
     root = files.read(documents.root_path(folder))
     try:
         body = factory.encode(policy.fleet, policy.channel, device, root, pins, int(time.time()))
     except MisuseError:
-        raise OperatorError(f"{device!r} is no device name", "", "1 to 64 bytes without spaces, '/', '+' or '#'") from None
+        raise OperatorError(
+            f"{device!r} is no device name", "", "1 to 64 bytes without spaces, '/', '+' or '#'"
+        ) from None
     secrets = factory.encode_secrets(report_key(folder, policy.fleet, device), user, password)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -56,9 +63,11 @@ def provision(
         store.provision(flash, body, secrets)
         store.Store(flash).load()  # the device's own code has the last word
         flash.close()
-        os.replace(part, image)
+        part.replace(image)
     except (PeerError, FlashError) as error:
-        raise OperatorError(f"the image is not one a device would start from ({error.name})", str(image)) from None
+        raise OperatorError(
+            f"the image is not one a device would start from ({error.name})", str(image)
+        ) from None
     except OSError as error:
         raise OperatorError(str(error.strerror), str(out)) from None
     config: dict[str, object] = {"flash": "flash.img", "client_cert": None, "client_key": None}

@@ -1,10 +1,9 @@
 """A provisioned device in memory, for the device tests."""
 
 import tools
-from memflash import MemFlash
-
 from everpin.core.agent import Agent
 from everpin.core.store import Store, provision
+from memflash import MemFlash
 
 T0 = 1_790_000_000
 

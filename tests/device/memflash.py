@@ -2,13 +2,15 @@
 
 from everpin.core.store import REGION_BYTES, SECTOR
 
+_PAGE = 256
+
 
 class PowerCut(Exception):
     """The supply went away; nothing after this happened."""
 
 
 class MemFlash:
-    """Sparse: a sector takes memory once it was written. `fuse` is the number of steps (prog or erase) still allowed.
+    """Sparse: a page takes memory once it was written. `fuse` is the number of steps (prog or erase) still allowed.
 
     `torn` says what the step that meets the cut has done: None nothing, 0.0 to 1.0 that part of its bytes, "after" all.
     """
@@ -16,7 +18,7 @@ class MemFlash:
     def __init__(self, size=REGION_BYTES, sector=SECTOR):
         self.size = size
         self.sector = sector
-        self.sectors = {}
+        self.pages = {}
         self.fuse = None
         self.torn = None
         self.steps = 0
@@ -25,9 +27,13 @@ class MemFlash:
 
     def copy(self):
         new = MemFlash(self.size, self.sector)
-        for number in self.sectors:
-            new.sectors[number] = bytearray(self.sectors[number])
+        for number in self.pages:
+            new.pages[number] = bytearray(self.pages[number])
         return new
+
+    def image(self):
+        """Return what is written, for comparison."""
+        return {number: bytes(self.pages[number]) for number in self.pages}
 
     def read(self, offset, length):
         if offset < 0 or offset + length > self.size:
@@ -35,10 +41,12 @@ class MemFlash:
         out = bytearray(length)
         at = 0
         while at < length:
-            number, inside = divmod(offset + at, self.sector)
-            count = min(length - at, self.sector - inside)
-            held = self.sectors.get(number)
-            out[at : at + count] = b"\xff" * count if held is None else held[inside : inside + count]
+            number, inside = divmod(offset + at, _PAGE)
+            count = min(length - at, _PAGE - inside)
+            held = self.pages.get(number)
+            out[at : at + count] = (
+                b"\xff" * count if held is None else held[inside : inside + count]
+            )
             at += count
         return bytes(out)
 
@@ -59,12 +67,12 @@ class MemFlash:
         if self.deaf:
             return
         for at in range(len(data) if part is None else part):
-            number, inside = divmod(offset + at, self.sector)
-            if number not in self.sectors:
-                self.sectors[number] = bytearray(b"\xff" * self.sector)
-            held = self.sectors[number][inside]
+            number, inside = divmod(offset + at, _PAGE)
+            if number not in self.pages:
+                self.pages[number] = bytearray(b"\xff" * _PAGE)
+            held = self.pages[number][inside]
             assert held & data[at] == data[at], "programming can only clear bits"
-            self.sectors[number][inside] = data[at]
+            self.pages[number][inside] = data[at]
         if part is not None:
             raise PowerCut
 
@@ -73,12 +81,13 @@ class MemFlash:
         self.erases += length // self.sector
         part = self._part(length)
         end = offset + length if part is None else offset + part
-        for number in range(offset // self.sector, (offset + length) // self.sector):
-            if (number + 1) * self.sector <= end:
-                self.sectors.pop(number, None)
-            elif number * self.sector < end and number in self.sectors:
-                for inside in range(end - number * self.sector):
-                    self.sectors[number][inside] = 0xFF
+        for number in list(self.pages):
+            start = number * _PAGE
+            if offset <= start < end:
+                for inside in range(min(_PAGE, end - start)):
+                    self.pages[number][inside] = 0xFF
+                if start + _PAGE <= end:
+                    del self.pages[number]
         if part is not None:
             raise PowerCut
 
@@ -87,5 +96,5 @@ class MemFlash:
 
     def flip(self, offset):
         """Flip one bit of rot."""
-        number, inside = divmod(offset, self.sector)
-        self.sectors[number][inside] ^= 0x10
+        number, inside = divmod(offset, _PAGE)
+        self.pages[number][inside] ^= 0x10

@@ -2,7 +2,6 @@
 
 import making
 import tools
-
 from everpin.core import errors, report, state
 
 TIMING = {"backoff_min_s": 1.0, "backoff_max_s": 8.0, "rescue_rounds": 2}
@@ -80,7 +79,10 @@ def test_rescue_topics_do_not_name_the_device():
 def test_a_document_from_rescue_makes_the_next_dial_due_at_once():
     agent = making.agent(None, TIMING)
     action, at = _until(agent, "rescue", 0.0)
-    assert agent.receive(making.bucket_topic(agent), tools.data("pins-2.cbor"), action[1]) == "accepted"
+    assert (
+        agent.receive(making.bucket_topic(agent), tools.data("pins-2.cbor"), action[1])
+        == "accepted"
+    )
     agent.rescued(action[1], "accepted")
     action = _poll(agent, at)
     while action[0] == "rescue":
@@ -149,8 +151,21 @@ def test_any_bytes_on_any_topic_are_taken_and_the_agent_goes_on():
     agent = making.agent()
     before = agent.trust_digest()
     good = tools.data("pins-2.cbor")
-    for topic in agent.topics() + ["", "x", "everpin/1/acme/report/meter-1", "everpin/1/acme/meters/pins"]:
-        for payload in (b"", b"\x00", b"\xff" * 9000, b"\xd2", good[:-1], b"[" * 5000, b"\x81" * 5000):
+    for topic in agent.topics() + [
+        "",
+        "x",
+        "everpin/1/acme/report/meter-1",
+        "everpin/1/acme/meters/pins",
+    ]:
+        for payload in (
+            b"",
+            b"\x00",
+            b"\xff" * 9000,
+            b"\xd2",
+            good[:-1],
+            b"[" * 5000,
+            b"\x81" * 5000,
+        ):
             agent.receive(topic, payload)
     assert agent.trust_digest() == before
     assert making.give(agent, "pins-2.cbor") == "accepted"

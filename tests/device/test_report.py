@@ -2,7 +2,6 @@
 
 import making
 import tools
-
 from everpin.core import cbor, cose, errors, limits, report
 
 KEY = b"k" * 32
@@ -90,7 +89,9 @@ def test_equal_events_are_one_with_a_count_and_the_list_is_bounded():
 def test_a_full_report_fits_the_cap_of_a_document():
     events = report.Events()
     for number in range(limits.REPORT_MAX_EVENTS):
-        events.note(report.PIN_FAILURE, "%03d" % number + "h" * 250, 31, (1, 1), b"p" * 32, making.T0)
+        events.note(
+            report.PIN_FAILURE, "%03d" % number + "h" * 250, 31, (1, 1), b"p" * 32, making.T0
+        )
     data = report.make(KEY, "acme", "m", b"e" * 8, 1, (1, 1), 1, events.copy(), b"n" * 16, False)
     assert len(data) <= limits.DOCUMENT_MAX_BYTES
     assert len(report.open_report(KEY, "acme", "m", data)[6]) == limits.REPORT_MAX_EVENTS
@@ -114,7 +115,12 @@ def test_a_journal_of_junk_is_passed_over():
     flash = making.flash()
     from everpin.core.store import Store
 
-    for junk in (b"junk", cbor.dumps([1]), cbor.dumps({1: 7, 2: "x", 3: 1}), cbor.dumps({1: [1, {}], 2: -4})):
+    for junk in (
+        b"junk",
+        cbor.dumps([1]),
+        cbor.dumps({1: 7, 2: "x", 3: 1}),
+        cbor.dumps({1: [1, {}], 2: -4}),
+    ):
         Store(flash).save_journal(junk)
         assert len(making.agent(flash).events) == 0
 

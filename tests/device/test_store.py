@@ -3,7 +3,6 @@
 import making
 import memflash
 import tools
-
 from everpin.core import accept, errors
 from everpin.core.store import Store, provision
 

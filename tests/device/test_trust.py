@@ -2,7 +2,6 @@
 
 import making
 import tools
-
 from everpin.core import verdict
 
 
@@ -87,7 +86,9 @@ def test_deleting_a_host_ends_its_overlap():
     making.give(agent, "pins-9-api.cbor")
     making.shake(agent, "cert-a.der", "api.example")
     making.give(agent, "pins-11-moved.cbor")
-    assert verdict.decide(agent.trust, "api.example", [tools.data("cert-a.der")]).name == "unlisted"
+    assert (
+        verdict.decide(agent.trust, "api.example", [tools.data("cert-a.der")]).name == "unlisted"
+    )
 
 
 def test_overlap_survives_a_reboot():

@@ -2,7 +2,6 @@
 
 import making
 import tools
-
 from everpin.core import verdict
 
 
@@ -27,7 +26,13 @@ def test_a_pinned_certificate_that_is_not_the_leaf_is_no_match():
 
 
 def test_no_certificate_and_an_unreadable_one_are_refused():
-    for chain in ([], [b""], [b"junk"], [tools.data("cert-a.der")[:-1]], [tools.data("cert-a.der") + b"\x00"]):
+    for chain in (
+        [],
+        [b""],
+        [b"junk"],
+        [tools.data("cert-a.der")[:-1]],
+        [tools.data("cert-a.der") + b"\x00"],
+    ):
         found = _decide("broker.example", chain)
         assert not found.accepted and found.name == "no-certificate"
 

@@ -11,13 +11,13 @@ from . import claims, cose, pins, root
 from .errors import (
     Equivocation,
     Expired,
+    PeerError,
     Rollback,
     RootMissing,
     StructureError,
     Threshold,
     WrongChannel,
     WrongFleet,
-    PeerError,
 )
 from .trust import Trust
 
@@ -71,7 +71,12 @@ def pins_document(
     `now` is Unix seconds by the time source `source` ("" or None: no clock). Raise one `PeerError` for a refusal.
     """
     found = _open(
-        data, cose.PINS, trust.root.keys, trust.root.rules[root.ROLE_PINS], trust.fleet, trust.channel
+        data,
+        cose.PINS,
+        trust.root.keys,
+        trust.root.rules[root.ROLE_PINS],
+        trust.fleet,
+        trust.channel,
     )
     parsed = pins.parse(found.get(claims.BODY))
     digest = sha256(data).digest()
@@ -104,11 +109,18 @@ def parse_root(fleet: str, data: bytes) -> "tuple[root.Root, int]":
     return parsed, _iat(found)
 
 
-def first(fleet: str, channel: str, root_document: bytes, pins_document_: bytes, build_time: int) -> Trust:
+def first(
+    fleet: str, channel: str, root_document: bytes, pins_document_: bytes, build_time: int
+) -> Trust:
     """Return the trust state of a factory record: every check but those that need an earlier state."""
     parsed_root, root_iat = parse_root(fleet, root_document)
     found = _open(
-        pins_document_, cose.PINS, parsed_root.keys, parsed_root.rules[root.ROLE_PINS], fleet, channel
+        pins_document_,
+        cose.PINS,
+        parsed_root.keys,
+        parsed_root.rules[root.ROLE_PINS],
+        fleet,
+        channel,
     )
     parsed = pins.parse(found.get(claims.BODY))
     if parsed.number[0] > parsed_root.version:

@@ -34,7 +34,10 @@ class Agent:
     """
 
     def __init__(
-        self, store: "Store", random: "Callable[[int], bytes]", timing: "dict[str, float] | None" = None
+        self,
+        store: "Store",
+        random: "Callable[[int], bytes]",
+        timing: "dict[str, float] | None" = None,
     ) -> None:
         self._store = store
         self._random = random
@@ -93,7 +96,9 @@ class Agent:
         found = verdict.decide(self.trust, host, chain)
         found.generation = self.generation
         if not found.accepted:
-            self.events.note(report.PIN_FAILURE, found.host, found.why, self.number, found.pin, self._now)
+            self.events.note(
+                report.PIN_FAILURE, found.host, found.why, self.number, found.pin, self._now
+            )
             self._say("refused", host=found.host, error=found.name, code=found.why)
         return found
 
@@ -234,7 +239,9 @@ class Agent:
 
     # ---- life --------------------------------------------------------------------------------------------------------
 
-    def poll(self, now: "int | None" = None, source: str = "", uptime: "float | None" = None) -> "tuple[Any, ...]":
+    def poll(
+        self, now: "int | None" = None, source: str = "", uptime: "float | None" = None
+    ) -> "tuple[Any, ...]":
         """Return what to do next. `now`: Unix seconds by `source`, None without a clock; `uptime`: monotonic seconds.
 
         ("pinned", host, port)     make a pinned connection, then call `online` or `offline`
@@ -336,7 +343,9 @@ class Agent:
         plan = self._schedule
         if not (self.events.dirty or plan.dirty) or not plan.may_write():
             return
-        body = cbor.dumps({_EVENTS: self.events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused})
+        body = cbor.dumps(
+            {_EVENTS: self.events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused}
+        )
         try:
             self._store.save_journal(body)
         except (FlashError, OSError) as error:

@@ -17,7 +17,7 @@ def parse_url(url: str) -> "tuple[str, str, int, str] | None":
     if scheme not in _PORTS:
         return None
     for character in rest:
-        if not 0x21 <= ord(character) < 0x7F or character in "@?#\\\"<>":
+        if not 0x21 <= ord(character) < 0x7F or character in '@?#\\"<>':
             return None
     authority, slash, path = rest.partition("/")
     if path and scheme in ("mqtt", "mqtts"):
@@ -25,7 +25,7 @@ def parse_url(url: str) -> "tuple[str, str, int, str] | None":
     port = _PORTS[scheme]
     if authority.startswith("["):
         host, bracket, tail = authority[1:].partition("]")
-        if not bracket or tail and not tail.startswith(":"):
+        if not bracket or (tail and not tail.startswith(":")):
             return None
         digits = tail[1:]
         colon = tail[:1]

@@ -162,7 +162,8 @@ def _utf8(text: str) -> bytes:
 
 def loads(data: "bytes | bytearray | memoryview", limit: int = limits.DOCUMENT_MAX_BYTES) -> "Any":
     """Return the one value that `data` encodes; raise `EncodingError` for everything else, longer than `limit` included."""
-    if not isinstance(data, (bytes, bytearray, memoryview)) or len(data) > limit:
+    given: object = data
+    if not isinstance(given, (bytes, bytearray, memoryview)) or len(given) > limit:
         raise EncodingError
     reader = _Reader(data)
     value = reader.value(limits.CBOR_MAX_DEPTH)

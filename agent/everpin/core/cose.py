@@ -34,7 +34,9 @@ _TYP = const(16)
 class Signed:
     """A parsed COSE_Sign1: `payload`, and for `signers` the unverified (alg, kid)."""
 
-    def __init__(self, protected: bytes, alg: int, kid: bytes, payload: bytes, signature: bytes) -> None:
+    def __init__(
+        self, protected: bytes, alg: int, kid: bytes, payload: bytes, signature: bytes
+    ) -> None:
         self.protected = protected
         self.alg = alg
         self.kid = kid
@@ -58,7 +60,11 @@ def _message(data: bytes, tag: int) -> "list[Any]":
     if not isinstance(parts, list) or len(parts) != 4:
         raise ShapeError
     protected, unprotected, payload, last = parts
-    if not isinstance(protected, bytes) or not isinstance(payload, bytes) or not isinstance(last, bytes):
+    if (
+        not isinstance(protected, bytes)
+        or not isinstance(payload, bytes)
+        or not isinstance(last, bytes)
+    ):
         raise ShapeError
     # Nothing of ours stands outside the signature.
     if unprotected != {}:

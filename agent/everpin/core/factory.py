@@ -17,7 +17,9 @@ _RESERVED = ("root", "report", "ack")
 class Factory:
     """A factory record: `fleet`, `channel`, `device`, `root` and `pins` documents (bytes), `build_time` (Unix seconds)."""
 
-    def __init__(self, fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int) -> None:
+    def __init__(
+        self, fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int
+    ) -> None:
         self.fleet = fleet
         self.channel = channel
         self.device = device
@@ -29,13 +31,17 @@ class Factory:
 class Secrets:
     """A secrets record: `report_key` (32 bytes), MQTT `user` and `password` (None when there are none)."""
 
-    def __init__(self, report_key: bytes, user: "str | None" = None, password: "str | None" = None) -> None:
+    def __init__(
+        self, report_key: bytes, user: "str | None" = None, password: "str | None" = None
+    ) -> None:
         self.report_key = report_key
         self.user = user
         self.password = password
 
 
-def encode(fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int) -> bytes:
+def encode(
+    fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int
+) -> bytes:
     """Return a factory record's body; raise `MisuseError` for names that no topic can carry."""
     try:
         for item in (fleet, channel, device):
@@ -44,7 +50,9 @@ def encode(fleet: str, channel: str, device: str, root: bytes, pins: bytes, buil
         raise MisuseError
     if channel in _RESERVED:
         raise MisuseError
-    return cbor.dumps({1: _FORMAT, 2: fleet, 3: channel, 4: device, 5: root, 6: pins, 7: build_time})
+    return cbor.dumps(
+        {1: _FORMAT, 2: fleet, 3: channel, 4: device, 5: root, 6: pins, 7: build_time}
+    )
 
 
 def decode(data: bytes) -> Factory:
@@ -58,11 +66,18 @@ def decode(data: bytes) -> Factory:
     if channel in _RESERVED:
         raise StructureError
     return Factory(
-        name(fields.get(2)), channel, name(fields.get(4)), root, pins, uint(fields.get(7), 0, TIME_MAX)
+        name(fields.get(2)),
+        channel,
+        name(fields.get(4)),
+        root,
+        pins,
+        uint(fields.get(7), 0, TIME_MAX),
     )
 
 
-def encode_secrets(report_key: bytes, user: "str | None" = None, password: "str | None" = None) -> bytes:
+def encode_secrets(
+    report_key: bytes, user: "str | None" = None, password: "str | None" = None
+) -> bytes:
     """Return a secrets record's body."""
     fields: "dict[int, object]" = {1: report_key}
     if user is not None:

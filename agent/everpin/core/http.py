@@ -13,7 +13,9 @@ _CHUNK_LINE_MAX_BYTES = const(256)
 def request(host: str, path: str) -> bytes:
     """Return a request that names host and path, and nothing else."""
     where = "[" + host + "]" if ":" in host else host
-    return ("GET " + path + " HTTP/1.1\r\nHost: " + where + "\r\nConnection: close\r\n\r\n").encode()
+    return (
+        "GET " + path + " HTTP/1.1\r\nHost: " + where + "\r\nConnection: close\r\n\r\n"
+    ).encode()
 
 
 class Response:
@@ -28,7 +30,9 @@ class Response:
         self.done = False
         self._max_body = max_body
         self._raw = bytearray()
-        self._left: "int | None" = None  # of the body or the chunk; None: until the end of the stream
+        self._left: "int | None" = (
+            None  # of the body or the chunk; None: until the end of the stream
+        )
         self._chunked = False
         self._headed = False
         self._trailer = False
@@ -48,7 +52,7 @@ class Response:
 
     def eof(self) -> None:
         """Say that the stream ended: it ends a body without a length, and cuts one with it short."""
-        if not self._headed or self._chunked and not self.done or self._left:
+        if not self._headed or (self._chunked and not self.done) or self._left:
             raise HttpError
         self.done = True
 

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from ..compat import const
-from . import cbor
+from .cbor import dumps
 from .errors import StructureError
 
 # RFC 9864: fully specified algorithms only; the polymorphic -7 and -8 do not exist here.
@@ -49,8 +49,8 @@ def parse(value: object) -> Key:
         alg = ESP256
         only = {1: _EC2, 3: ESP256, -1: _CRV_P256, -2: x, -3: y}
     # One encoding per key, so that equal keys are equal digests and count once (RFC 9679 thumbprints rest on the same).
-    encoded = cbor.dumps(only)
-    if cbor.dumps(value) != encoded:
+    encoded = dumps(only)
+    if dumps(value) != encoded:
         raise StructureError
     return Key(alg, raw, sha256(encoded).digest())
 

@@ -143,7 +143,7 @@ class Client:
         events: "list[tuple[Any, ...]]" = []
         view = memoryview(data)
         try:
-            while len(view):
+            while view:
                 if self._skip:
                     count = min(self._skip, len(view))
                     self._skip -= count
@@ -235,9 +235,13 @@ class Client:
             raise MqttError  # section 3.2: CONNACK is first
         if kind & 0xF0 == _PUBLISH:
             self._published(events, kind, body)
-        elif kind == _PUBACK or kind == _SUBACK:
+        elif kind in (_PUBACK, _SUBACK):
             identifier = int.from_bytes(body[:2], "big")
-            if len(body) < 2 or identifier not in self._waiting or (kind == _PUBACK) != (len(body) == 2):
+            if (
+                len(body) < 2
+                or identifier not in self._waiting
+                or (kind == _PUBACK) != (len(body) == 2)
+            ):
                 raise MqttError
             self._waiting.remove(identifier)
             if kind == _PUBACK:
@@ -249,7 +253,7 @@ class Client:
 
     def _published(self, events: "list[tuple[Any, ...]]", kind: int, body: bytes) -> None:
         qos = kind >> 1 & 3
-        if qos > 1 or qos == 0 and kind & 8:
+        if qos > 1 or (qos == 0 and kind & 8):
             raise MqttError  # QoS 2 was never subscribed to; DUP is 0 with QoS 0 (section 3.3.1.1)
         length = int.from_bytes(body[:2], "big")
         start = 2 + length + (2 if qos else 0)

@@ -164,7 +164,10 @@ def parse(value: object) -> Pins:
             pins.forbidden.append(item)
     for host in hosts:
         # Rule of Two (RFC 7469 section 4.3): two different digests that are not forbidden.
-        if len([pin for pin in host.digests() if pin not in pins.forbidden]) < limits.HOST_MIN_PINS:
+        if (
+            len([pin for pin in host.digests() if pin not in pins.forbidden])
+            < limits.HOST_MIN_PINS
+        ):
             raise RuleOfTwo
     for item in array(fields.get(_ANCHORS, []), 0, limits.MAX_ANCHORS):
         subject, spki = array(item, 2, 2)

@@ -50,7 +50,9 @@ _ALIGN = const(16)
 
 def encode(kind: int, sequence: int, body: bytes) -> bytes:
     """Return a record's bytes."""
-    head = b"eP" + bytes((_FORMAT, kind)) + sequence.to_bytes(4, "big") + len(body).to_bytes(4, "big")
+    head = (
+        b"eP" + bytes((_FORMAT, kind)) + sequence.to_bytes(4, "big") + len(body).to_bytes(4, "big")
+    )
     digest = sha256(head)
     digest.update(body)
     return head + digest.digest() + body

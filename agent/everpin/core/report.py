@@ -78,7 +78,9 @@ class Events:
     def forget(self, sent: "list[dict[int, Any]]") -> None:
         """Drop the events that a report carried and an ack confirmed."""
         before = len(self._items)
-        self._items = [item for item in self._items if not any([_same(item, other) for other in sent])]
+        self._items = [
+            item for item in self._items if not any([_same(item, other) for other in sent])
+        ]
         self.dirty = self.dirty or len(self._items) != before
 
     def copy(self) -> "list[dict[int, Any]]":
@@ -88,7 +90,11 @@ class Events:
     def restore(self, items: object) -> None:
         """Take back events that a journal held; anything else than events is passed over."""
         if isinstance(items, list):
-            self._items = [item for item in items if isinstance(item, dict) and _KIND in item and _COUNT in item]
+            self._items = [
+                item
+                for item in items
+                if isinstance(item, dict) and _KIND in item and _COUNT in item
+            ]
 
 
 def _same(one: "dict[int, Any]", other: "dict[int, Any]") -> bool:
@@ -145,7 +151,9 @@ def open_report(key: bytes, fleet: str, device: str, data: bytes) -> "dict[int, 
     return said
 
 
-def make_ack(key: bytes, fleet: str, device: str, nonce: bytes, number: "tuple[int, int]", now: int) -> bytes:
+def make_ack(
+    key: bytes, fleet: str, device: str, nonce: bytes, number: "tuple[int, int]", now: int
+) -> bytes:
     """Return an ack: the report's nonce, the newest (R, S) of the device's bucket, the collector's time."""
     payload = cbor.dumps({claims.ISS: fleet, claims.BODY: {1: nonce, 2: list(number), 3: now}})
     return cose.make_mac0(cose.ACK, key, cose.external_aad(fleet, device), payload)

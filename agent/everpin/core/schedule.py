@@ -82,7 +82,9 @@ class Schedule:
     def next_carrier(self, carriers: "Callable[[], list[str]]") -> "str | None":
         """Return the carrier whose turn it is, None when no rescue is due or the last one is over."""
         if self._queue is None:
-            after_failure = self.rounds >= self._rescue_rounds and self.rounds != self._asked_for_round
+            after_failure = (
+                self.rounds >= self._rescue_rounds and self.rounds != self._asked_for_round
+            )
             if not after_failure and not self.rescue_due():
                 return None
             self._queue = carriers()
@@ -129,7 +131,9 @@ class Schedule:
         self._tried = 0
         self.rounds += 1
         self.dirty = True
-        self._next_dial = self.at + self._jitter(min(self._max_s, self._min_s * (1 << min(self.rounds - 1, 16))))
+        self._next_dial = self.at + self._jitter(
+            min(self._max_s, self._min_s * (1 << min(self.rounds - 1, 16)))
+        )
 
     def asked(self, accepted: bool) -> None:
         """A carrier was asked; a document that was accepted makes the next dial due once all were."""

@@ -62,7 +62,9 @@ class Store:
         self._base_in_use = b""
 
     def _pair(self, at: int, kind: int) -> "tuple[Slot, Slot]":
-        return Slot(self._flash, at, _SLOT_ROOM, kind), Slot(self._flash, at + _SLOT_ROOM, _SLOT_ROOM, kind)
+        return Slot(self._flash, at, _SLOT_ROOM, kind), Slot(
+            self._flash, at + _SLOT_ROOM, _SLOT_ROOM, kind
+        )
 
     def _logs(self, at: int, kind: int) -> "tuple[Log, Log]":
         return Log(self._flash, at, SECTOR, kind), Log(self._flash, at + SECTOR, SECTOR, kind)

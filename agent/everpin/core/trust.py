@@ -14,6 +14,7 @@ from hashlib import sha256
 from ..compat import const
 from . import cbor, limits
 from .claims import array, text, uint
+from .claims import digest as _digest
 from .errors import PeerError, StructureError
 from .pins import Host, Pins, match, parse_host
 
@@ -78,10 +79,7 @@ def decode_marks(data: bytes) -> Marks:
     if not isinstance(fields, dict):
         raise StructureError
     r, s = array(fields.get(_NUMBER), 2, 2)
-    found = [fields.get(key) for key in (_ROOT_DIGEST, _PINS_DIGEST, _BASE_DIGEST)]
-    for item in found:
-        if not isinstance(item, bytes):
-            raise StructureError
+    found = [_digest(fields.get(key)) for key in (_ROOT_DIGEST, _PINS_DIGEST, _BASE_DIGEST)]
     forbidden = array(fields.get(_FORBIDDEN), 0, limits.MAX_FORBIDDEN)
     return Marks(
         uint(fields.get(_ROOT_VERSION), 1, 0xFFFFFFFF),
@@ -101,7 +99,14 @@ class Trust:
     """
 
     def __init__(
-        self, fleet: str, channel: str, root: "Root", root_digest: bytes, pins: Pins, pins_digest: bytes, floor: int
+        self,
+        fleet: str,
+        channel: str,
+        root: "Root",
+        root_digest: bytes,
+        pins: Pins,
+        pins_digest: bytes,
+        floor: int,
     ) -> None:
         """Make the first state, of a factory record: every entry is confirmed, the marks are its own."""
         self.fleet = fleet
@@ -155,7 +160,13 @@ class Trust:
 
     def _copy(self, pins: Pins, pins_digest: bytes) -> "Trust":
         new = Trust(
-            self.fleet, self.channel, self.root, self.root_digest, pins, pins_digest, self.marks.floor
+            self.fleet,
+            self.channel,
+            self.root,
+            self.root_digest,
+            pins,
+            pins_digest,
+            self.marks.floor,
         )
         new.base = dict(self.base)
         new.earlier_brokers = self.earlier_brokers
@@ -178,7 +189,13 @@ class Trust:
     def fallen_back(self, pins: Pins, pins_digest: bytes) -> "Trust":
         """Return the state at boot with the pins that could be read, all confirmed until a base record says otherwise."""
         return Trust(
-            self.fleet, self.channel, self.root, self.root_digest, pins, pins_digest, self.marks.floor
+            self.fleet,
+            self.channel,
+            self.root,
+            self.root_digest,
+            pins,
+            pins_digest,
+            self.marks.floor,
         )
 
     def replaced(self, pins: Pins, digest: bytes, iat: int) -> "Trust":
@@ -258,7 +275,9 @@ class Trust:
             r, s = array(number, 2, 2)
             base[text(name, limits.HOST_MAX_BYTES)] = (parse_host(raw), (r, s))
         brokers = [(where, port) for where, port in array(fields.get(2), 0, _EARLIER)]
-        carriers = [text(url, limits.CARRIER_MAX_BYTES) for url in array(fields.get(3), 0, _EARLIER)]
+        carriers = [
+            text(url, limits.CARRIER_MAX_BYTES) for url in array(fields.get(3), 0, _EARLIER)
+        ]
         self.base = base
         self.earlier_brokers = brokers
         self.earlier_carriers = carriers

@@ -23,7 +23,13 @@ class Verdict:
     """
 
     def __init__(
-        self, why: int, host: str, entry: str = "", usage: int = 0, pin: "bytes | None" = None, by: str = ""
+        self,
+        why: int,
+        host: str,
+        entry: str = "",
+        usage: int = 0,
+        pin: "bytes | None" = None,
+        by: str = "",
     ) -> None:
         self.accepted = why == _OK
         self.why = why

@@ -3,7 +3,7 @@
 `verify` gives one answer on both interpreters for every input: the rules that libraries leave open are fixed in `_rules`.
 """
 
-from .mac import equal, hkdf_sha256, hmac_sha256
 from ._rules import verify
+from .mac import equal, hkdf_sha256, hmac_sha256
 
 __all__ = ("equal", "hkdf_sha256", "hmac_sha256", "verify")

@@ -2,7 +2,8 @@
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519 as ed, utils
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from cryptography.hazmat.primitives.asymmetric import ed25519 as ed
 
 
 def ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:

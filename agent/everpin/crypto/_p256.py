@@ -64,7 +64,7 @@ def _table(x: int, y: int) -> "list[Point]":
     """Return 1, 3, … 15 times a point. No sum here meets infinity: the order is prime and large."""
     point: "Point | None" = (x, y, 1)
     twice = _double(point)
-    out = []
+    out: "list[Point]" = []
     for _ in range(TABLE):
         if point is None or twice is None:
             return out
@@ -84,7 +84,10 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     scalars = (digits(e * w % N), digits(r * w % N))
     if not _base:
         _base.extend(_table(_GX, _GY))
-    tables = (_base, _table(int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")))
+    tables = (
+        _base,
+        _table(int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")),
+    )
     result: "Point | None" = None
     for at in range(max(len(scalars[0]), len(scalars[1])) - 1, -1, -1):
         result = _double(result)

@@ -47,9 +47,15 @@ def verify(alg: int, public_key: bytes, message: bytes, signature: bytes) -> boo
     if len(signature) != 64 or not isinstance(alg, int):
         return False
     if alg == _ED25519:
-        return len(public_key) == 32 and _ed25519_allowed(public_key, signature) and ed25519(public_key, message, signature)
+        return (
+            len(public_key) == 32
+            and _ed25519_allowed(public_key, signature)
+            and ed25519(public_key, message, signature)
+        )
     if alg == _ESP256:
-        return len(public_key) == 65 and public_key[0] == 4 and esp256(public_key, message, signature)
+        return (
+            len(public_key) == 65 and public_key[0] == 4 and esp256(public_key, message, signature)
+        )
     return False
 
 

@@ -18,7 +18,7 @@ from .session import MqttSession
 try:
     from tls import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext  # MicroPython
 except ImportError:
-    from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
+    from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext  # type: ignore[assignment]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def _connect(host: str, port: int, tls: bool, deadline: float) -> Link:
         raise
 
 
-def ask(carrier: str, topics: "list[str]", budget_s: float) -> "Iterator[tuple[str, bytes | None]]":
+def ask(
+    carrier: str, topics: "list[str]", budget_s: float
+) -> "Iterator[tuple[str, bytes | None]]":
     """Yield (topic, payload) of what a carrier holds of `topics`; payload None for one above the cap.
 
     Raise OSError or a `PeerError` when it cannot be asked, or not within `budget_s` seconds in all.

@@ -23,7 +23,7 @@ class FileFlash:
     def __init__(self, path: str, size: int, sector: int = 4096, writer: bool = True) -> None:
         self.size = size
         self.sector = sector
-        self._file: "Any" = open(path, "r+b" if writer else "rb")
+        self._file: "Any" = open(path, "r+b" if writer else "rb")  # noqa: SIM115 - open as long as the object is
         if writer:
             _lock(self._file, path)
         if self._file.seek(0, 2) != size:

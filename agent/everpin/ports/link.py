@@ -69,7 +69,7 @@ class Link:
             return
         view = memoryview(data)
         until = seconds() + limit_s
-        while len(view):
+        while view:
             count = self._sock.write(view)
             if count:
                 view = view[count:]

@@ -91,7 +91,10 @@ class Runner:
             wait = self.step()
             if self._session is not None:
                 online = True
-                if self._port.uptime() - self._quiet_since > _SETTLE_S and not self._agent.outbox():
+                if (
+                    self._port.uptime() - self._quiet_since > _SETTLE_S
+                    and not self._agent.outbox()
+                ):
                     break
             elif wait > budget_s - (self._port.uptime() - start):
                 break  # the next thing is due after this wake
@@ -119,7 +122,9 @@ class Runner:
         except (OSError, PeerError) as error:
             refused = getattr(error, "verdict", None)
             if refused is None:
-                self._log({"event": "unreachable", "host": host, "port": port, "error": describe(error)})
+                self._log(
+                    {"event": "unreachable", "host": host, "port": port, "error": describe(error)}
+                )
             self._agent.offline(0 if refused is None else refused.why)
             return
         self._quiet_since = self._port.uptime()
@@ -159,7 +164,9 @@ class Runner:
                     agent.too_long(topic, carrier)
                     continue
                 found = agent.receive(topic, payload, carrier)
-                if found == "accepted" or result == "nothing" and found not in ("known", "ignored"):
+                if found == "accepted" or (
+                    result == "nothing" and found not in ("known", "ignored")
+                ):
                     result = found
         except (OSError, PeerError) as error:
             if result == "nothing":
@@ -176,5 +183,3 @@ def describe(error: Exception) -> str:
         return verdict.name  # type: ignore[no-any-return]
     number = error.args[0] if error.args else ""
     return "%s %s" % (type(error).__name__, number if isinstance(number, int) else "")
-
-

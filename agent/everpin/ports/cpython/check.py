@@ -48,7 +48,10 @@ def main(args: "argparse.Namespace") -> int:
     try:
         policy = _Policy(Store(FileFlash(image, REGION_BYTES, SECTOR, False)).load())
     except FlashError as error:
-        print(f"everpin: {image}: {error.name}; this is no provisioned device's image", file=sys.stderr)
+        print(
+            f"everpin: {image}: {error.name}; this is no provisioned device's image",
+            file=sys.stderr,
+        )
         return 1
     except OSError as error:
         print(f"everpin: {image}: {error.strerror or error}", file=sys.stderr)
@@ -66,9 +69,19 @@ def main(args: "argparse.Namespace") -> int:
         return 1
     pin = None if found.pin is None else found.pin.hex()
     if args.json:
-        said = {"peer": args.peer, "accepted": found.accepted, "why": found.name, "by": found.by, "pin": pin}
+        said = {
+            "peer": args.peer,
+            "accepted": found.accepted,
+            "why": found.name,
+            "by": found.by,
+            "pin": pin,
+        }
         print(json.dumps(said))
     else:
-        how = f"accepted by a pin of the {found.by} entry" if found.accepted else f"refused: {found.name}"
+        how = (
+            f"accepted by a pin of the {found.by} entry"
+            if found.accepted
+            else f"refused: {found.name}"
+        )
         print(f"{args.peer}: {how}\nspki sha256 {pin}")
     return 0 if found.accepted else 1

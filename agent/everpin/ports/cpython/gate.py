@@ -8,8 +8,6 @@ certificate and Finished never leave (reproduced: after `do_handshake` is too la
 import _ssl
 import ssl
 
-from ...core import errors
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -70,7 +68,12 @@ class Gate:
     """One connection's OpenSSL object with its held output; `outgoing` takes what may leave."""
 
     def __init__(
-        self, sslobj: "Any", held: ssl.MemoryBIO, policy: "Policy", host: str, outgoing: ssl.MemoryBIO
+        self,
+        sslobj: "Any",
+        held: ssl.MemoryBIO,
+        policy: "Policy",
+        host: str,
+        outgoing: ssl.MemoryBIO,
     ) -> None:
         self.sslobj = sslobj
         self._held = held

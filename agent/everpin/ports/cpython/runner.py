@@ -61,7 +61,9 @@ def _print(event: "dict[str, Any]", as_json: bool) -> None:
         line = json.dumps(event, default=_plain, sort_keys=True)
     else:
         said = " ".join(
-            f"{key}={value}" for key, value in sorted(event.items()) if key not in ("event", "trust_digest")
+            f"{key}={value}"
+            for key, value in sorted(event.items())
+            if key not in ("event", "trust_digest")
         )
         line = f"{time.strftime('%H:%M:%S')} {event['event']} {said}"
     print(line, flush=True)

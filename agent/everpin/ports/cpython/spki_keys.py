@@ -144,7 +144,7 @@ def from_private(data: bytes) -> bytes:
     plain = key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    computed_algorithm, bits = sequence(plain)
+    _computed_algorithm, bits = sequence(plain)
     computed = bits.content[1:]
     if tags(parts[:3]) == bytes([der.INTEGER, der.SEQUENCE, OCTET_STRING]):
         # RFC 5958 section 2: version, algorithm, key

@@ -311,8 +311,7 @@ def _spki_of_request(data: bytes, where: str) -> bytes:
         step = "have it made again by the owner of the key"
         raise SourceError("the CSR's signature is wrong: altered, or another key's", where, step)
     # RFC 2986 section 4.1: version, subject, subjectPKInfo. The parser above took it, so these are there.
-    key = spki_keys.elements(spki_keys.sequence(data)[0].content)[2].raw
-    return key
+    return spki_keys.elements(spki_keys.sequence(data)[0].content)[2].raw
 
 
 def _check_spki(data: bytes) -> None:

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="attr-defined,override,has-type,assignment,unused-ignore"
+# What is built here stands on the parts of `ssl` that typeshed leaves out; the tests hold them for each Python.
 """TLS on CPython: an `ssl.SSLContext` whose every connection has its verdict before the first secret.
 
 `ssl_context(policy)` fits wherever a context does: `wrap_socket` (paho-mqtt, http.client, urllib3, smtplib) and `wrap_bio`
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
     from .gate import Policy
 
-__all__ = ("NotReady", "PinRefused", "PinnedContext", "PinnedObject", "PinnedSocket", "ssl_context")
+__all__ = (
+    "NotReady",
+    "PinRefused",
+    "PinnedContext",
+    "PinnedObject",
+    "PinnedSocket",
+    "ssl_context",
+)
 
 _TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _READ_BYTES = 16384 + 2048  # one TLS record at its longest
@@ -34,11 +43,19 @@ def _is_address(host: str) -> bool:
     return False
 
 
-def _gate(context: "PinnedContext", incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, host: str, owner: "Any") -> Gate:
+def _gate(
+    context: "PinnedContext",
+    incoming: ssl.MemoryBIO,
+    outgoing: ssl.MemoryBIO,
+    host: str,
+    owner: "Any",
+) -> Gate:
     held = ssl.MemoryBIO()
     # SNI is for names only (RFC 6066 section 3); the policy's host is what the caller said.
     name = None if _is_address(host) else host
-    sslobj = context._wrap_bio(incoming, held, server_side=False, server_hostname=name, owner=owner)  # type: ignore[attr-defined]
+    sslobj = context._wrap_bio(
+        incoming, held, server_side=False, server_hostname=name, owner=owner
+    )  # type: ignore[attr-defined]
     return Gate(sslobj, held, context.policy, host, outgoing)
 
 
@@ -117,7 +134,9 @@ class _Pump:
         self._eof = False
 
     def __getattr__(self, name: str) -> "Any":
-        return getattr(self.gate.sslobj, name)  # cipher, version, getpeercert, selected_alpn_protocol, …
+        return getattr(
+            self.gate.sslobj, name
+        )  # cipher, version, getpeercert, selected_alpn_protocol, …
 
     # Raw bytes, around SSLSocket's own overrides.
 
@@ -147,7 +166,9 @@ class _Pump:
                         # Not sent yet, not lost: before the rest that OpenSSL may write.
                         rest = bytes(view) + self._outgoing.read()
                         self._outgoing.write(rest)
-                        raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "everpin: write later") from None
+                        raise ssl.SSLWantWriteError(
+                            ssl.SSL_ERROR_WANT_WRITE, "everpin: write later"
+                        ) from None
                     self._wait(True, deadline)
 
     def _fill(self, deadline: "float | None") -> None:
@@ -157,7 +178,9 @@ class _Pump:
                 break
             except (BlockingIOError, InterruptedError):
                 if self._owner.gettimeout() == 0:
-                    raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "everpin: read later") from None
+                    raise ssl.SSLWantReadError(
+                        ssl.SSL_ERROR_WANT_READ, "everpin: read later"
+                    ) from None
                 self._wait(False, deadline)
         if data:
             self._incoming.write(data)
@@ -199,7 +222,11 @@ class _Pump:
         self.gate.check()
         sslobj = self.gate.sslobj
         try:
-            found = self._run(sslobj.read, length) if buffer is None else self._run(sslobj.read, length, buffer)
+            found = (
+                self._run(sslobj.read, length)
+                if buffer is None
+                else self._run(sslobj.read, length, buffer)
+            )
         except ssl.SSLZeroReturnError:
             found = b"" if buffer is None else 0
         self.gate.check()  # a document may have come in between: not delivered
@@ -261,7 +288,9 @@ class PinnedSocket(ssl.SSLSocket):
             self._begin()
             if do_handshake_on_connect:
                 if timeout == 0.0:
-                    raise ValueError("do_handshake_on_connect should not be specified for non-blocking sockets")
+                    raise ValueError(
+                        "do_handshake_on_connect should not be specified for non-blocking sockets"
+                    )
                 try:
                     self.do_handshake()
                 except BaseException:
@@ -275,7 +304,11 @@ class PinnedSocket(ssl.SSLSocket):
     def _real_connect(self, addr: "Any", connect_ex: bool) -> "Any":
         if self._connected or self._sslobj is not None:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        code = socket.socket.connect_ex(self, addr) if connect_ex else socket.socket.connect(self, addr)
+        code = (
+            socket.socket.connect_ex(self, addr)
+            if connect_ex
+            else socket.socket.connect(self, addr)
+        )
         if not code:
             self._connected = True
             self._begin()
@@ -316,7 +349,9 @@ class PinnedSocket(ssl.SSLSocket):
         if pump is None:
             return 0
         # Whole records may wait in the BIO: libraries that select() on the socket must look here first.
-        return int(pump.gate.sslobj.pending()) or (1 if pump._incoming.pending and pump.gate.done else 0)
+        return int(pump.gate.sslobj.pending()) or (
+            1 if pump._incoming.pending and pump.gate.done else 0
+        )
 
 
 class PinnedContext(ssl.SSLContext):
@@ -385,7 +420,9 @@ class PinnedContext(ssl.SSLContext):
     def load_default_certs(self, purpose: "Any" = None) -> None:
         """Load nothing: what is trusted is the policy's."""
 
-    def load_verify_locations(self, cafile: "Any" = None, capath: "Any" = None, cadata: "Any" = None) -> None:
+    def load_verify_locations(
+        self, cafile: "Any" = None, capath: "Any" = None, cadata: "Any" = None
+    ) -> None:
         """Load nothing: what is trusted is the policy's."""
 
 

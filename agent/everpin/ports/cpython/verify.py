@@ -38,7 +38,9 @@ def _trust(folder: str) -> Trust:
             flash = FileFlash(image, REGION_BYTES, SECTOR, False)
             return Store(flash).load()
         except FlashError as error:
-            raise _Refused(f"{image}: {error.name}; this is no provisioned device's image") from None
+            raise _Refused(
+                f"{image}: {error.name}; this is no provisioned device's image"
+            ) from None
         except OSError as error:
             raise _Refused(f"{image}: {error.strerror or error}") from None
     raise _Refused(f"{folder}: no flash.img; name a device's folder with --trust")

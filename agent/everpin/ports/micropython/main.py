@@ -1,3 +1,5 @@
+# mypy: disable-error-code="attr-defined"
+# `time` has ticks here.
 """The runner on MicroPython: `micropython -m everpin.ports.micropython.main DEVICE-FOLDER`, or `main(folder)` from a board's main.py.
 
 Prints one JSON line for each event.

@@ -32,7 +32,9 @@ class PinRefused(OSError):
 class PinnedSocket:
     """A TLS stream of an accepted peer. Each write, and each read before it is delivered, asks whether it still is."""
 
-    def __init__(self, sock: "Any", raw: "Any", policy: "Any", verdict: "Verdict", leaf: bytes) -> None:
+    def __init__(
+        self, sock: "Any", raw: "Any", policy: "Any", verdict: "Verdict", leaf: bytes
+    ) -> None:
         self._sock = sock
         self._raw = raw
         self._policy = policy
@@ -100,15 +102,21 @@ class PinnedSocket:
         self._sock.close()
 
 
-def context(policy: "Any", host: str, seen: "dict[str, Any]", cert: "bytes | None", key: "bytes | None") -> "Any":
+def context(
+    policy: "Any", host: str, seen: "dict[str, Any]", cert: "bytes | None", key: "bytes | None"
+) -> "Any":
     """Return a context for one connection to `host`; its verdict and leaf come into `seen`."""
     made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     made.verify_mode = tls.CERT_OPTIONAL
     # Forward secrecy, and a key exchange that the leaf's key signs (RFC 5246 section 7.4.3).
     made.set_ciphers(
-        [name for name in made.get_ciphers() if name.startswith(_ECDHE) and any([mode in name for mode in _AEAD])]
+        [
+            name
+            for name in made.get_ciphers()
+            if name.startswith(_ECDHE) and any([mode in name for mode in _AEAD])
+        ]
     )
-    if cert is not None:
+    if cert is not None and key is not None:
         made.load_cert_chain(cert, key)
 
     def judge(der: bytes, depth: int) -> int:
@@ -142,7 +150,9 @@ def wrap(
         raise
 
 
-def _finished(stream: "Any", sock: "Any", policy: "Any", host: str, seen: "dict[str, Any]") -> PinnedSocket:
+def _finished(
+    stream: "Any", sock: "Any", policy: "Any", host: str, seen: "dict[str, Any]"
+) -> PinnedSocket:
     verdict = seen.get("verdict")
     if verdict is None:
         # No certificate was judged: whatever was negotiated, it was not what was asked for.

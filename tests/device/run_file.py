@@ -1,0 +1,22 @@
+"""Runs one file of device tests under MicroPython: the file is named by EVERPIN_TEST_FILE. A JSON line for each function."""
+
+import gc
+import json
+import os
+import sys
+
+module = __import__(os.getenv("EVERPIN_TEST_FILE"))
+for name in sorted(dir(module)):
+    if name.startswith("test_"):
+        gc.collect()
+        error = ""
+        try:
+            getattr(module, name)()
+        except Exception as raised:  # noqa: BLE001 - whatever a test raises is its failure
+            import io
+
+            out = io.StringIO()
+            sys.print_exception(raised, out)
+            error = out.getvalue()
+        print(json.dumps({"test": name, "error": error}))
+print(json.dumps({"done": True}))
