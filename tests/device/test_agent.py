@@ -151,21 +151,14 @@ def test_any_bytes_on_any_topic_are_taken_and_the_agent_goes_on():
     agent = making.agent()
     before = agent.trust_digest()
     good = tools.data("pins-2.cbor")
-    for topic in agent.topics() + [
+    everywhere = agent.topics() + [
         "",
         "x",
         "everpin/1/acme/report/meter-1",
         "everpin/1/acme/meters/pins",
-    ]:
-        for payload in (
-            b"",
-            b"\x00",
-            b"\xff" * 9000,
-            b"\xd2",
-            good[:-1],
-            b"[" * 5000,
-            b"\x81" * 5000,
-        ):
+    ]
+    for payload in (b"", b"\x00", b"\xff" * 2000, b"\xd2", good[:-1], b"[" * 2000, b"\x81" * 2000):
+        for topic in everywhere:
             agent.receive(topic, payload)
     assert agent.trust_digest() == before
     assert making.give(agent, "pins-2.cbor") == "accepted"

@@ -5,7 +5,7 @@ Points are extended twisted Edwards coordinates (Hisil et al. 2008, formulas add
 """
 
 from ._sha512 import sha512
-from ._wnaf import TABLE, digits
+from ._wnaf import TABLE, ZERO, digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,15 +109,14 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     tables = (_base, _table(P - point[0], point[1]))
     scalars = (digits(s), digits(k))
     result = (0, 1, 1, 0)
-    for at in range(max(len(scalars[0]), len(scalars[1])) - 1, -1, -1):
+    for at in range(len(scalars[0]) - 1, -1, -1):
         result = _double(result)
         for which in (0, 1):
-            if at < len(scalars[which]):
-                digit = scalars[which][at]
-                if digit > 0:
-                    result = _add(result, tables[which][digit >> 1], False)
-                elif digit:
-                    result = _add(result, tables[which][-digit >> 1], True)
+            digit = scalars[which][at] - ZERO
+            if digit > 0:
+                result = _add(result, tables[which][digit >> 1], False)
+            elif digit:
+                result = _add(result, tables[which][-digit >> 1], True)
     x, y, z, _ = result
     inverse = pow(z, P - 2, P)
     y = y * inverse % P

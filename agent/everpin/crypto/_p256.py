@@ -5,7 +5,7 @@ Points are Jacobian (X, Y, Z) with a = -3; None is the point at infinity.
 
 from hashlib import sha256
 
-from ._wnaf import TABLE, digits
+from ._wnaf import TABLE, ZERO, digits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,16 +89,15 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         _table(int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")),
     )
     result: "Point | None" = None
-    for at in range(max(len(scalars[0]), len(scalars[1])) - 1, -1, -1):
+    for at in range(len(scalars[0]) - 1, -1, -1):
         result = _double(result)
         for which in (0, 1):
-            if at < len(scalars[which]):
-                digit = scalars[which][at]
-                if digit > 0:
-                    result = _add(result, tables[which][digit >> 1])
-                elif digit:
-                    x, y, z = tables[which][-digit >> 1]
-                    result = _add(result, (x, P - y, z))
+            digit = scalars[which][at] - ZERO
+            if digit > 0:
+                result = _add(result, tables[which][digit >> 1])
+            elif digit:
+                x, y, z = tables[which][-digit >> 1]
+                result = _add(result, (x, P - y, z))
     if result is None:
         return False
     x, _, z = result

@@ -1,21 +1,24 @@
-"""Signed sliding windows: both curves multiply two points at once (Straus), one digit list for each scalar."""
+"""Signed sliding windows: both curves multiply two points at once (Straus), one digit string for each scalar."""
 
 from ..compat import const
 
-WIDTH = const(5)
 TABLE = const(8)  # odd multiples 1, 3, … 15
+ZERO = const(16)  # digits are kept as bytes around this
+
+# A scalar below 2^256 and one carry.
+_DIGITS = const(257)
 
 
-def digits(scalar: int) -> "list[int]":
-    """Return the width-5 non-adjacent form, least significant first: digits are 0 or odd in -15..15."""
-    out = []
-    while scalar:
+def digits(scalar: int) -> bytearray:
+    """Return the width-5 non-adjacent form, least significant first: each byte is ZERO plus 0 or an odd number in -15..15."""
+    out = bytearray(_DIGITS)
+    for at in range(_DIGITS):
         digit = 0
         if scalar & 1:
             digit = scalar & 31
             if digit > 15:
                 digit -= 32
             scalar -= digit
-        out.append(digit)
+        out[at] = ZERO + digit
         scalar >>= 1
     return out

@@ -10,6 +10,7 @@ verdict. TLS 1.2 and 1.3, ECDHE only, no renegotiation, no resumption.
 import select
 import socket
 import ssl
+import threading
 import time
 
 from .gate import Gate, NotReady, PinRefused
@@ -132,6 +133,10 @@ class _Pump:
         self._outgoing = ssl.MemoryBIO()
         self.gate = _gate(context, self._incoming, self._outgoing, host, owner)
         self._eof = False
+        # One thread may read while another writes. OpenSSL's object and the BIOs are one thread's at a time; whoever holds
+        # the second lock sends what is pending, so that records leave in order and a blocked writer holds up no reader.
+        self._using = threading.Lock()
+        self._sending = threading.Lock()
 
     def __getattr__(self, name: str) -> "Any":
         return getattr(
@@ -155,6 +160,14 @@ class _Pump:
         return None if timeout is None else time.monotonic() + timeout
 
     def flush(self, deadline: "float | None") -> None:
+        if not self._outgoing.pending or not self._sending.acquire(blocking=False):
+            return
+        try:
+            self._send_pending(deadline)
+        finally:
+            self._sending.release()
+
+    def _send_pending(self, deadline: "float | None") -> None:
         while self._outgoing.pending:
             data = self._outgoing.read()
             view = memoryview(data)
@@ -183,10 +196,12 @@ class _Pump:
                     ) from None
                 self._wait(False, deadline)
         if data:
-            self._incoming.write(data)
+            with self._using:
+                self._incoming.write(data)
         elif not self._eof:
             self._eof = True
-            self._incoming.write_eof()
+            with self._using:
+                self._incoming.write_eof()
         else:
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
 
@@ -195,17 +210,17 @@ class _Pump:
         self.flush(deadline)
         while True:
             try:
-                found = call(*args)
+                with self._using:
+                    try:
+                        return call(*args)
+                    finally:
+                        self.gate.release()
             except ssl.SSLWantReadError:
-                self.gate.release()
                 self.flush(deadline)
                 self._fill(deadline)
-                continue
             except ssl.SSLError:
                 self.flush(deadline)
                 raise
-            self.gate.release()
-            return found
 
     def do_handshake(self) -> None:
         if self.gate.done:

@@ -1,0 +1,125 @@
+"""TLS servers that log what they get, with a relay in front that logs what was on the wire."""
+
+import contextlib
+import datetime
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from everpin_sim import pki
+
+
+@dataclass
+class Identities:
+    root: pki.Identity
+    server: pki.Identity
+    other: pki.Identity
+    forged: pki.Identity
+    client_ca: pki.Identity
+    client: pki.Identity
+
+
+def identities() -> Identities:
+    """Return a root with a server's leaf, a stranger's leaf, a forged leaf that names the root, and a client's."""
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    root, ca = pki.root("Root", until), pki.root("Client CA", until)
+    # Signed by a key that is not the root's, under the root's name, with the genuine root served beside it.
+    liar = pki.Identity(root.certificate, pki.new_key())
+    return Identities(
+        root,
+        pki.leaf(root, "server"),
+        pki.leaf(root, "other"),
+        pki.leaf(liar, "server"),
+        ca,
+        pki.leaf(ca, "client", client=True),
+    )
+
+
+class Server:
+    """Echoes in upper case (or answers MQTT's CONNECT); asks for a client certificate."""
+
+    def __init__(
+        self,
+        identity: pki.Identity,
+        client_ca: pki.Identity,
+        folder: Path,
+        version: ssl.TLSVersion,
+        curve: str | None = None,
+        mqtt: bool = False,
+    ) -> None:
+        cert, key = identity.save(folder, "server")
+        authority = folder / "client-ca.pem"
+        authority.write_bytes(client_ca.pem())
+        self.application: list[bytes] = []
+        self.client_certificates = 0
+        self.records_after_hello: list[int] = []
+        self._mqtt = mqtt
+        self._busy = 0
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(cert, key)
+        self._context.load_verify_locations(authority)
+        self._context.verify_mode = ssl.CERT_OPTIONAL
+        self._context.minimum_version = self._context.maximum_version = version
+        if curve is not None:
+            self._context.set_ecdh_curve(curve)
+        self._inner = socket.create_server(("127.0.0.1", 0))
+        self._outer = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._outer.getsockname()[1])
+        threading.Thread(target=self._accept, args=(self._inner, self._serve), daemon=True).start()
+        threading.Thread(target=self._accept, args=(self._outer, self._relay), daemon=True).start()
+
+    def _accept(self, listener: socket.socket, serve: object) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()  # type: ignore[arg-type]
+
+    def _serve(self, sock: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(sock, server_side=True) as tls,
+        ):
+            while data := tls.recv(65536):
+                if tls.getpeercert(binary_form=True) is not None and not self.application:
+                    self.client_certificates += 1
+                self.application.append(data)
+                tls.sendall(b"\x20\x02\x00\x00" if self._mqtt else data.upper())
+
+    def _relay(self, near: socket.socket) -> None:
+        far = socket.create_connection(("127.0.0.1", int(self._inner.getsockname()[1])))
+
+        def back() -> None:
+            with contextlib.suppress(OSError):
+                while data := far.recv(65536):
+                    near.sendall(data)
+                near.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=back, daemon=True).start()
+        sent = b""
+        with contextlib.suppress(OSError):
+            while data := near.recv(65536):
+                sent += data
+                far.sendall(data)
+        # Each record's type behind the first: 20 ChangeCipherSpec, 21 alert, 22 handshake, 23 application.
+        at = 0
+        kinds = []
+        while at + 5 <= len(sent):
+            kinds.append(sent[at])
+            at += 5 + int.from_bytes(sent[at + 3 : at + 5], "big")
+        self.records_after_hello += kinds[1:]
+        with contextlib.suppress(OSError):
+            far.shutdown(socket.SHUT_WR)
+
+    def settle(self) -> None:
+        """Wait until what was sent has been read."""
+        time.sleep(0.15)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._inner.close()
+        self._outer.close()
