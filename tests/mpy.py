@@ -49,7 +49,10 @@ def compile_tree(
 def build(target: Path) -> int:
     """Compile agent and device tests into `target`; return the agent's bytes."""
     total = compile_tree(
-        AGENT, target, ("mip", "everpin/ports/cpython", "everpin/crypto/_native.py"), "-O3"
+        AGENT,
+        target,
+        ("mip", "everpin/ports/cpython", "everpin/crypto/_native.py", "everpin/crypto/_aes.py"),
+        "-O3",
     )
     compile_tree(DEVICE_TESTS, target)
     return total
