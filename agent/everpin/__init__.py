@@ -1,0 +1,35 @@
+"""everpin: keeps devices that pin TLS keys from ever being locked out.
+
+Names load when they are first used, so that a board pays for what it uses:
+
+- `Device(folder)`: an open device folder; its `agent` is the policy of what follows
+- `ssl_context(policy, client_cert=None, client_key=None)`: CPython, an `ssl.SSLContext` whose every connection has its verdict
+  before the first secret
+- `connect(policy, host, port, ...)`, `open_connection(policy, host, port, ...)`: MicroPython, blocking and asyncio
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def __getattr__(name: str) -> "Any":
+    if name == "Device":
+        from .ports.device import Device
+
+        return Device
+    if name == "ssl_context":
+        from .ports.cpython.tls import ssl_context
+
+        return ssl_context
+    if name in ("connect", "open_connection", "wrap"):
+        from .ports.micropython import tls
+
+        return getattr(tls, name)
+    if name in ("core", "crypto", "ports", "ucryptolib"):
+        # `from everpin import crypto`: MicroPython asks here before it looks for a submodule.
+        import sys
+
+        __import__("everpin." + name)
+        return sys.modules["everpin." + name]
+    raise AttributeError(name)
