@@ -26,4 +26,12 @@ def validate(document: bytes, kind: str) -> None:
     protected, unprotected, payload, last = envelope.value
     assert unprotected == {} and len(last) == (64 if envelope.tag == 18 else 32)
     rule(f"{kind}-protected").validate_cbor(protected)
-    rule(f"{kind}-claims").validate_cbor(payload)
+    claims = f"{kind}-claims"
+    if kind == "root" and cbor2.loads(payload)[-70001][2][0][1] == 2:
+        # pycddl looks at the first map of a choice within an array only; the roots of the tests hold one type of key.
+        choice = "cose-key = ed25519-key / p256-key"
+        assert choice in TEXT
+        swapped = TEXT.replace(choice, "cose-key = p256-key")
+        pycddl.Schema(f"start-here = {claims}\n{swapped}").validate_cbor(payload)
+        return
+    rule(claims).validate_cbor(payload)
