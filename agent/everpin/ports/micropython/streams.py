@@ -1,3 +1,5 @@
+# mypy: disable-error-code="misc"
+# typeshed has CPython's asyncio, where reader and writer are two classes.
 """asyncio streams of a pinned peer on MicroPython: the policy is asked before each write and before each read is delivered."""
 
 import asyncio
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from .tls import PinnedSocket
 
 
-class PinnedStream(asyncio.Stream):  # type: ignore[misc,name-defined]
+class PinnedStream(asyncio.StreamReader):  # there, one class reads and writes
     """An asyncio stream over a `PinnedSocket` whose handshake is done."""
 
     def __init__(self, sock: "PinnedSocket") -> None:
