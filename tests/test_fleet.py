@@ -16,6 +16,9 @@ from everpin.ports.cpython import cli as everpin_cli
 from everpin.ports.fileflash import FileFlash
 from everpin_fleet import cli
 from everpin_sim import pki
+from everpin_sim.broker import Broker, mosquitto_path
+from everpin_sim.ports import free
+from tls_servers import identities
 
 
 @pytest.fixture
@@ -333,3 +336,67 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 ) -> None:
     (fleet / "root").chmod(0o500)
     _refused(capsys, "sign", "--fleet", str(fleet), "--yes")
+
+
+@pytest.mark.skipif(mosquitto_path() is None, reason="mosquitto is not installed")
+def test_publishing_checks_the_broker_by_the_policys_pins_and_outlives_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = identities()
+    main, rescue, operator = free(3)
+    folder = tmp_path / "acme"
+    cert, _ = made.server.save(tmp_path, "server")
+    where = ("--fleet", str(folder))
+    _run(
+        "init",
+        str(folder),
+        "--fleet",
+        "acme",
+        "--channel",
+        "meters",
+        "--broker",
+        f"localhost:{main}",
+    )
+    _run("key", *where, "new", "ops", "--no-passphrase")
+    _run("pin", *where, "add", "localhost", "--from", str(cert))
+    (tmp_path / "spare").write_bytes(pki.key_pem(pki.new_key()))
+    _run("pin", *where, "add", "localhost", "--from", str(tmp_path / "spare"))
+    assert _run("sign", *where, "--yes") == 0
+    secret = tmp_path / "pw"
+    secret.touch(mode=0o600)
+    secret.write_text("correct horse")
+    (tmp_path / "client-ca.pem").write_bytes(made.client_ca.pem())
+    broker = Broker(
+        "mosquitto",
+        tmp_path,
+        (main, rescue, operator),
+        {"op": "correct horse"},
+        tmp_path / "client-ca.pem",
+    )
+    publish = (
+        "publish",
+        *where,
+        "--broker",
+        f"localhost:{main}",
+        "--user",
+        "op",
+        "--password-file",
+        str(secret),
+    )
+    broker.start(made.server)
+    try:
+        assert _run(*publish) == 0
+        # The next document pins nobody: the operator must still get in to mend it.
+        policy = folder / "policy.toml"
+        text = policy.read_text()
+        pins = [line for line in text.splitlines() if line.startswith("sha256")]
+        wrong = text
+        for number, line in enumerate(pins):
+            wrong = wrong.replace(line, 'sha256 = "' + "AB"[number] * 43 + '="')
+        policy.write_text(wrong)
+        assert _run("sign", *where, "--yes", "--no-overlap") == 0
+        assert _run(*publish) == 0
+        broker.restart(made.other)
+        assert "refuses this peer (pin-mismatch)" in _refused(capsys, *publish)
+    finally:
+        broker.stop()

@@ -302,8 +302,8 @@ def _publish(args: argparse.Namespace) -> int:
         for topic, data in messages.items():
             files.write(Path(args.mirror) / topic, data)
     if args.broker:
-        trust = None if args.insecure_plain else documents.trust_of(folder, found)
-        with Broker(_address(args.broker), trust, args.user, _file(args.password_file)) as broker:
+        trusts = None if args.insecure_plain else documents.trusts_of(folder, found)
+        with Broker(_address(args.broker), trusts, args.user, _file(args.password_file)) as broker:
             broker.publish(messages)
     if args.json:
         print(
@@ -367,9 +367,9 @@ def _reports(args: argparse.Namespace) -> int:
             print(json.dumps(item, sort_keys=True), flush=True)
 
     collector = collect.Collector(folder, found, store, not args.no_ack)
-    trust = None if args.insecure_plain else documents.trust_of(folder, found)
+    trusts = None if args.insecure_plain else documents.trusts_of(folder, found)
     with Broker(
-        _address(args.broker), trust, args.user, _file(args.password_file), collector.take
+        _address(args.broker), trusts, args.user, _file(args.password_file), collector.take
     ) as broker:
         broker.subscribe(topics.report(found.fleet, "+"))
         until = time.monotonic() + args.seconds if args.seconds else None

@@ -20,15 +20,22 @@ from .files import read_secret
 
 
 class _Policy:
-    """The trust of a device that has every document."""
+    """What devices trust that have taken all documents, or any number of them: a mistaken newest document must not keep the
+    operator from publishing the one that mends it. What is forbidden now is refused all the same.
+    """
 
     generation = 1
 
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
+    def __init__(self, trusts: list[Trust]) -> None:
+        self._trusts = trusts
 
     def verdict(self, host: str, chain: list[bytes]) -> Verdict:
-        found = verdict.decide(self._trust, host, chain)
+        newest = self._trusts[-1]
+        found = verdict.decide(newest, host, chain)
+        for trust in reversed(self._trusts):
+            if found.accepted or found.pin is None or newest.forbidden(found.pin):
+                break
+            found = verdict.decide(trust, host, chain)
         found.generation = self.generation
         return found
 
@@ -42,7 +49,7 @@ class Broker:
     def __init__(
         self,
         address: tuple[str, int],
-        trust: Trust | None,
+        trusts: list[Trust] | None,
         user: str | None = None,
         password_file: Path | None = None,
         on_message: Callable[[str, bytes], None] | None = None,
@@ -51,8 +58,8 @@ class Broker:
         self._where = f"{address[0]}:{address[1]}"
         self._timeout_s = timeout_s
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        if trust is not None:
-            self._client.tls_set_context(ssl_context(_Policy(trust)))
+        if trusts:
+            self._client.tls_set_context(ssl_context(_Policy(trusts)))
         if user is not None:
             secret = (
                 None

@@ -259,21 +259,27 @@ def sign_pins(
 
 def trust_of(folder: Path, policy: Policy) -> Trust | None:
     """Return the trust state of a device that has taken every document, None when none is signed."""
+    found = trusts_of(folder, policy)
+    return found[-1] if found else None
+
+
+def trusts_of(folder: Path, policy: Policy) -> list[Trust]:
+    """Return the trust state after each signed document, in their order."""
     have = numbers(folder)
     if not have:
-        return None
+        return []
     root = files.read(root_path(folder))
     try:
-        trust = accept.first(
-            policy.fleet, policy.channel, root, files.read(pins_path(folder, have[0])), 0
-        )
+        first = files.read(pins_path(folder, have[0]))
+        found = [accept.first(policy.fleet, policy.channel, root, first, 0)]
         for number in have[1:]:
-            trust = accept.pins_document(trust, files.read(pins_path(folder, number))) or trust
+            newer = accept.pins_document(found[-1], files.read(pins_path(folder, number)))
+            found.append(newer or found[-1])
     except PeerError as error:
         raise OperatorError(
             f"the signed documents do not follow each other ({error.name})", str(folder / "pins")
         ) from None
-    return trust
+    return found
 
 
 def outgoing(folder: Path, policy: Policy, buckets: list[int], everyone: bool) -> dict[str, bytes]:
