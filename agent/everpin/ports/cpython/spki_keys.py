@@ -140,6 +140,8 @@ def from_private(data: bytes) -> bytes:
     Raise `EncodingError` for another structure, `UnsupportedAlgorithm` or `ValueError` for a key that `cryptography` can't compute with.
     """
     parts = sequence(data)
+    if tags(parts[:1]) != bytes([der.INTEGER]):
+        raise EncodingError
     key = serialization.load_der_private_key(data, None).public_key()
     plain = key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

@@ -285,7 +285,7 @@ def _labelled(where: str, certificate: bytes) -> str:
     """Return `where` with the certificate's subject, where `cryptography` can read it."""
     try:
         subject = x509.load_der_x509_certificate(certificate).subject.rfc4514_string()
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return where
     return f"{where} {printable(subject)}".rstrip()
 
@@ -304,7 +304,7 @@ def _spki_of_request(data: bytes, where: str) -> bytes:
     try:
         request = x509.load_der_x509_csr(data)
         proved = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         step = "does openssl req -verify read it? Else give the public key"
         raise SourceError("is no CSR that can be checked", where, step) from None
     if not proved:
