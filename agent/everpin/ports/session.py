@@ -26,6 +26,8 @@ _KEEP_ALIVE_S = const(60)
 # A broker that takes longer to answer CONNECT or SUBSCRIBE is no use.
 _ANSWER_S = const(15)
 _TICK_S = 0.25
+# Messages taken before the subscription is answered: our topics hold one retained message each.
+_EARLY_MAX = const(16)
 
 
 class MqttSession:
@@ -59,6 +61,8 @@ class MqttSession:
         deadline = self._uptime() + answer_s
         while True:
             for event in self._read(_TICK_S):
+                if len(self._early) > _EARLY_MAX:
+                    raise MqttError  # a flood that no subscription explains
                 if event[0] == wanted:
                     return
                 if event[0] == "denied":
