@@ -21,6 +21,34 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
             assert (page.parent / target.split("#")[0]).exists(), target
 
 
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as they are made from their text: small, no punctuation, hyphens."""
+    # What stands in fenced blocks is no heading.
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#{1,6} +(.*?) *$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_every_anchor_is_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            path, _, anchor = target.partition("#")
+            assert anchor in _anchors(page.parent / path if path else page), target
+
+
+def test_anchors_are_made_from_headings(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Two commands\n```\n# a comment\n```\n## What's in, what isn't\n")
+    assert _anchors(page) == {"two-commands", "whats-in-what-isnt"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_no_link_leads_to_one_machine(page: Path) -> None:
+    for host in re.findall(r"\]\(https?://(\[[^\]]*\]|[^/)\s:]+)", page.read_text()):
+        assert host != "localhost" and not re.fullmatch(r"[0-9.]+|\[.*", host), host
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_every_shown_verb_exists(page: Path) -> None:
     known = {*cli.OWN, *cli.DELEGATED}

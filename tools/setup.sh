@@ -72,7 +72,9 @@ install_debian() {
 }
 
 python=$(find_python)
-if [ -z "$python" ]; then
+if [ -z "$python" ] && [ -n "${PYTHON:-}" ]; then
+    die "PYTHON=$PYTHON is not a Python of 3.11 or newer"
+elif [ -z "$python" ]; then
     found=$(python3 --version 2>/dev/null || echo "no python3")
     die "everpin needs Python 3.11 or newer, here is $found; on Debian 12, Ubuntu 24.04 or newer: sudo apt-get install python3 python3-venv"
 fi
@@ -80,7 +82,10 @@ fi
 missing=$(lacking "$python" | xargs)
 # An attempt that failed is not repeated at each `make`; the line below still says what is lacking.
 if [ -n "$missing" ] && [ "$missing" != "$(cat $venv/.apt-tried 2>/dev/null)" ]; then
-    if ! install_debian $missing; then tried=$missing; fi
+    if ! install_debian $missing; then
+        tried=$missing
+        if [ -d $venv ]; then echo "$tried" >$venv/.apt-tried; fi
+    fi
     missing=$(lacking "$python" | xargs)
 fi
 if [ -n "$missing" ]; then
