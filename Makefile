@@ -31,8 +31,9 @@ format: setup  ## ruff format, and what ruff can put right by itself
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 
-generated: setup  ## write again what is generated: agent/mip/package.json
+generated: setup  ## write again what is generated: agent/mip/package.json, docs/errors.md
 	@$(BIN)/python tools/mip_package.py
+	@$(BIN)/python tools/errors_page.py
 
 clean:  ## remove .venv, caches and builds
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""MicroPython for the tests: where it is, and the agent compiled by mpy-cross as it goes onto a board."""
+"""MicroPython for the tests: where it is, and the agent as it goes onto a board: compiled, beside a small heap."""
 
 import ast
 import os
@@ -10,9 +10,11 @@ from everpin_sim.micropython import NoMicroPython, find
 TESTS = Path(__file__).resolve().parent
 AGENT = TESTS.parent / "agent"
 DEVICE_TESTS = TESTS / "device"
-HEAP = "96K"
-# A device in memory (making.py) brings the whole agent as bytecode in the heap, and this build's objects are twice a board's.
-WHOLE_AGENT_HEAP = "320K"
+# What everything but code must do with. A board has its code frozen in flash; here a module's bytecode lies in the heap, so the
+# heap is larger by what importing takes, measured first in a process of its own. Objects here have twice a board's size.
+HEAP_BYTES = 96 * 1024
+_MEASURE = "import gc, os; before = gc.mem_alloc(); __import__(os.getenv('EVERPIN_TEST_FILE')); gc.collect(); print(gc.mem_alloc() - before)"
+_ROOMY = "8M"
 
 
 def micropython() -> tuple[str | None, str]:
@@ -58,30 +60,30 @@ def build(target: Path) -> int:
     return total
 
 
-def run(
-    program: str, built: Path, data: Path, module: str, heap: str = HEAP
-) -> subprocess.CompletedProcess[str]:
-    """Run one file of device tests in a fresh process."""
+def run(program: str, built: Path, data: Path, module: str) -> subprocess.CompletedProcess[str]:
+    """Run one file of device tests in a fresh process, in `HEAP_BYTES` beside its code."""
     env = {
         **os.environ,
         "MICROPYPATH": f"{built}:.frozen",
         "EVERPIN_TEST_DATA": str(data),
         "EVERPIN_TEST_FILE": module,
     }
-    return subprocess.run(
-        [program, "-X", f"heapsize={heap}", "-c", "import run_file"],
-        check=False,
-        env=env,
-        cwd=built,  # nothing of this folder is found by name before what was built
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
+    def start(heap: str, code: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program, "-X", f"heapsize={heap}", "-c", code],
+            check=False,
+            env=env,
+            cwd=built,  # nothing of this folder is found by name before what was built
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
-def heap_of(path: Path) -> str:
-    """Return the heap that a file of device tests gets."""
-    return WHOLE_AGENT_HEAP if "import making" in path.read_text() else HEAP
+    measured = start(_ROOMY, _MEASURE)
+    if measured.returncode:
+        return measured
+    return start(str(HEAP_BYTES + int(measured.stdout)), "import run_file")
 
 
 def functions(path: Path) -> list[str]:
@@ -94,4 +96,4 @@ def functions(path: Path) -> list[str]:
     ]
 
 
-__all__ = ("AGENT", "DEVICE_TESTS", "build", "functions", "heap_of", "micropython", "run")
+__all__ = ("AGENT", "DEVICE_TESTS", "build", "compile_tree", "functions", "micropython", "run")

@@ -36,9 +36,9 @@ class Policy:
 
     def verdict(self, host: str, chain: list[bytes]) -> Verdict:
         self.asked.append(chain)
-        why = errors.NoCertificate.code if not chain else 0
+        why = errors.NO_CERTIFICATE if not chain else 0
         if chain and (host != self.host or spki.pin(chain[0]) not in self.pins):
-            why = errors.PinMismatch.code
+            why = errors.PIN_MISMATCH
         found = Verdict(why, host, host, 3, spki.pin(chain[0]) if chain else None, "newest")
         found.generation = self.generation
         return found

@@ -32,7 +32,7 @@ class Policy:
         self.pin = unhexlify(pin)
     def verdict(self, host, chain):
         pin = spki.pin(chain[0]) if chain else None
-        found = Verdict(0 if pin == self.pin else errors.PinMismatch.code, host, host, 3, pin, "newest")
+        found = Verdict(0 if pin == self.pin else errors.PIN_MISMATCH, host, host, 3, pin, "newest")
         found.generation = self.generation
         return found
     def completed(self, verdict):

@@ -79,12 +79,12 @@ def test_the_document_in_force_is_no_news():
 
 def test_a_replayed_older_document_is_rollback():
     trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
-    tools.raises(errors.Rollback, accept.pins_document, trust, tools.data("pins-1.cbor"))
+    tools.raises(errors.ROLLBACK, accept.pins_document, trust, tools.data("pins-1.cbor"))
 
 
 def test_an_equal_number_with_other_content_is_equivocation():
     trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
-    tools.raises(errors.Equivocation, accept.pins_document, trust, tools.data("pins-2-other.cbor"))
+    tools.raises(errors.EQUIVOCATION, accept.pins_document, trust, tools.data("pins-2-other.cbor"))
 
 
 def test_unknown_positive_keys_are_ignored():
@@ -99,7 +99,7 @@ def test_exp_refuses_only_by_a_time_source_that_signed_policy_names():
     # The factory's policy names no source: no clock of any kind refuses.
     named = accept.pins_document(before, tools.data("pins-12-exp.cbor"), late, "rtc")
     tools.raises(
-        errors.Expired, accept.pins_document, named, tools.data("pins-13-exp.cbor"), late, "rtc"
+        errors.EXPIRED, accept.pins_document, named, tools.data("pins-13-exp.cbor"), late, "rtc"
     )
     assert accept.pins_document(named, tools.data("pins-13-exp.cbor"), late, "ntp") is not None
     assert accept.pins_document(named, tools.data("pins-13-exp.cbor"), None, "") is not None

@@ -65,7 +65,7 @@ def test_only_after_a_verdict_refused_the_fully_released_document_is_taken_too()
     agent.offline()
     _until(agent, "pinned", 0.0)
     assert "everpin/1/acme/meters/pins" not in agent.topics(True)
-    agent.offline(errors.PinMismatch.code)
+    agent.offline(errors.PIN_MISMATCH)
     _until(agent, "rescue", 0.0)
     assert "everpin/1/acme/meters/pins" in agent.topics(True)
 
@@ -195,7 +195,7 @@ def test_the_days_journal_writes_are_bounded():
         if action[0] == "wait":
             at += action[1]
         elif action[0] == "pinned":
-            agent.offline(errors.PinMismatch.code)
+            agent.offline(errors.PIN_MISMATCH)
         else:
             agent.rescued(action[1], "nothing")
     assert at < 86400

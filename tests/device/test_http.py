@@ -38,7 +38,7 @@ def test_a_body_above_its_bound_is_refused():
         b"HTTP/1.1 200 OK\r\n\r\n" + bytes(101),
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n",
     ):
-        tools.raises(errors.TooLong, _read, data, 1000)
+        tools.raises(errors.TOO_LONG, _read, data, 1000)
 
 
 def test_what_is_no_answer_is_refused():
@@ -57,7 +57,7 @@ def test_what_is_no_answer_is_refused():
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 5000,
         b"",
     ):
-        tools.raises(errors.HttpError, _read, data, 1000)
+        tools.raises(errors.HTTP, _read, data, 1000)
 
 
 def test_carriers_are_known_by_their_scheme_and_form():

@@ -67,8 +67,8 @@ def test_an_oversized_message_is_counted_past_and_told_and_the_session_goes_on()
 
 
 def test_an_announced_256_mib_ends_the_session_and_allocates_nothing():
-    tools.raises(errors.MqttError, _up().receive, b"\x30\xff\xff\xff\x7f\x00\x03a/b")
-    tools.raises(errors.MqttError, _up().receive, b"\x30\xff\xff\xff\xff\x7f")
+    tools.raises(errors.MQTT, _up().receive, b"\x30\xff\xff\xff\x7f\x00\x03a/b")
+    tools.raises(errors.MQTT, _up().receive, b"\x30\xff\xff\xff\xff\x7f")
 
 
 def test_what_breaks_the_protocol_ends_the_session():
@@ -92,15 +92,15 @@ def test_what_breaks_the_protocol_ends_the_session():
         b"\x00\x00",
     ):
         client = _up()
-        tools.raises(errors.MqttError, client.receive, data)
-        tools.raises(errors.MqttError, client.receive, _publish(b"a", b"b"))
-    tools.raises(errors.MqttError, mqtt.Client("x").receive, _publish(b"a", b"b"))
+        tools.raises(errors.MQTT, client.receive, data)
+        tools.raises(errors.MQTT, client.receive, _publish(b"a", b"b"))
+    tools.raises(errors.MQTT, mqtt.Client("x").receive, _publish(b"a", b"b"))
 
 
 def test_a_denied_connection_is_told_and_over():
     client = mqtt.Client("x")
     assert client.receive(b"\x20\x02\x00\x05" + _CONNACK) == [("denied", 5)]
-    tools.raises(errors.MqttError, client.receive, _CONNACK)
+    tools.raises(errors.MQTT, client.receive, _CONNACK)
 
 
 def test_answers_are_matched_to_what_was_asked():
@@ -115,7 +115,7 @@ def test_unanswered_messages_are_bounded():
     client = _up()
     for _ in range(8):
         client.publish("r", b"")
-    tools.raises(errors.MqttError, client.publish, "r", b"")
+    tools.raises(errors.MQTT, client.publish, "r", b"")
 
 
 def test_a_silent_peer_is_pinged_and_then_given_up():
@@ -128,8 +128,8 @@ def test_a_silent_peer_is_pinged_and_then_given_up():
     assert client.ping(190.0) == b""
     assert client.ping(192.0) == b"\xc0\x00"
     assert client.ping(236.0) == b""
-    tools.raises(errors.MqttError, client.ping, 238.0)
-    tools.raises(errors.MqttError, client.receive, b"\xd0\x00")
+    tools.raises(errors.MQTT, client.ping, 238.0)
+    tools.raises(errors.MQTT, client.receive, b"\xd0\x00")
 
 
 def test_a_busy_broker_is_pinged_too_for_it_counts_what_the_client_sends():
@@ -183,7 +183,7 @@ def test_a_broker_that_floods_before_its_suback_is_left_before_the_heap_is_full(
     try:
         while count < 100:
             count += len(client.receive(packet))
-    except errors.MqttError:
+    except errors.PeerError:
         pass
     assert 4 <= count < 12, count
     client = _up()
@@ -196,16 +196,16 @@ def test_a_broker_that_floods_before_its_suback_is_left_before_the_heap_is_full(
 def test_a_flood_of_the_shortest_messages_in_one_piece_is_bounded():
     short = _publish(b"a", b"")
     assert len(_up().receive(short * 64)) == 64
-    tools.raises(errors.MqttError, _up().receive, short * 65)
+    tools.raises(errors.MQTT, _up().receive, short * 65)
 
 
 def test_an_oversized_message_is_held_to_the_rules_of_every_other():
     head = b"\x81\x80\x02"  # 32,769 bytes remain
     for first in (0x34, 0x36, 0x38):  # QoS 2, QoS 3, DUP with QoS 0
-        tools.raises(errors.MqttError, _up().receive, bytes((first,)) + head + b"\x00\x01a")
-    tools.raises(errors.MqttError, _up().receive, b"\x32" + head + b"\x00\x01a\x00\x00")
-    tools.raises(errors.MqttError, _up().receive, b"\x30" + head + b"\xff\xff")
-    tools.raises(errors.MqttError, _up().receive, b"\x30" + head + b"\x00\x01#")
+        tools.raises(errors.MQTT, _up().receive, bytes((first,)) + head + b"\x00\x01a")
+    tools.raises(errors.MQTT, _up().receive, b"\x32" + head + b"\x00\x01a\x00\x00")
+    tools.raises(errors.MQTT, _up().receive, b"\x30" + head + b"\xff\xff")
+    tools.raises(errors.MQTT, _up().receive, b"\x30" + head + b"\x00\x01#")
 
 
 def test_topics_have_one_encoding_on_both_interpreters():
@@ -219,7 +219,7 @@ def test_topics_have_one_encoding_on_both_interpreters():
         b"a\x00",
         b"\xc3",
     ):
-        tools.raises(errors.MqttError, _up().receive, _publish(topic, b"x"))
+        tools.raises(errors.MQTT, _up().receive, _publish(topic, b"x"))
     for topic in ("\u00e9", "\u20ac", "\U0001f511"):
         assert _up().receive(_publish(topic.encode(), b"x")) == [("message", topic, b"x")]
 
@@ -235,7 +235,7 @@ def test_an_answer_of_the_wrong_kind_or_count_ends_the_session():
         client = _up()
         client.subscribe(["a", "b"])
         client.publish("r", b"")
-        tools.raises(errors.MqttError, client.receive, data)
+        tools.raises(errors.MQTT, client.receive, data)
         # The same client, asked rightly, takes an answer: the refusal above was the answer's fault.
         client = _up()
         client.subscribe(["a", "b"])
@@ -273,6 +273,6 @@ def test_any_bytes_give_events_or_the_one_error_whole_and_byte_by_byte():
                 for at in range(0, len(data), piece):
                     found += client.receive(data[at : at + piece])
                 results.append((found, bytes(client.answers)))
-            except errors.MqttError:
+            except errors.PeerError:
                 results.append("refused")
         assert results[0] == results[1], bytes(data)

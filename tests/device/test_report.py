@@ -38,7 +38,7 @@ def test_a_report_is_authentic_for_one_device_fleet_and_key_only():
         (KEY, "other", "meter-1"),
         (KEY, "acme", "meter-2"),
     ):
-        tools.raises(errors.StaleAck, report.open_report, key, fleet, device, data)
+        tools.raises(errors.BAD_ACK, report.open_report, key, fleet, device, data)
     for at in range(len(data)):
         broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         tools.raises(errors.PeerError, report.open_report, KEY, "acme", "meter-1", broken)
@@ -127,4 +127,4 @@ def test_a_journal_of_junk_is_passed_over():
 
 def test_a_mac0_of_another_type_is_refused():
     data = cose.make_mac0(cose.ACK, KEY, cose.external_aad("acme", "meter-1"), cbor.dumps({}))
-    tools.raises(errors.WrongType, report.open_report, KEY, "acme", "meter-1", data)
+    tools.raises(errors.WRONG_TYPE, report.open_report, KEY, "acme", "meter-1", data)

@@ -44,14 +44,14 @@ def test_messages_that_come_before_the_subscription_is_answered_are_kept():
 
 def test_a_flood_before_the_subscription_is_answered_ends_the_session():
     link, start = _open([b"\x20\x02\x00\x00"] + [_PUBLISH * 4] * 10)
-    tools.raises(errors.MqttError, start)
+    tools.raises(errors.MQTT, start)
     assert link.closed
 
 
 def test_a_broker_that_never_answers_or_denies_ends_the_session():
     for pieces in ([], [b"\x20\x02\x00\x05"], [b"\x20\x02\x00\x00"]):
         link, start = _open(pieces)
-        tools.raises(errors.MqttError, start)
+        tools.raises(errors.MQTT, start)
         assert link.closed
     link, start = _open([b""])
     tools.raises(OSError, start)

@@ -30,7 +30,7 @@ def test_a_fresh_device_has_the_factorys_trust_and_writes_nothing_to_say_so():
 
 
 def test_flash_that_was_never_provisioned_says_so():
-    tools.raises(errors.NotProvisioned, Store, memflash.MemFlash())
+    tools.raises(errors.NOT_PROVISIONED, Store, memflash.MemFlash())
 
 
 def test_a_commit_survives_a_reboot():
@@ -102,7 +102,7 @@ def test_a_rotten_pins_record_falls_back_but_numbers_and_forbidden_stay():
         trust = Store(rotten).load()
         assert trust.marks.encode() == marks
         assert trust.forbidden(tools.data("pin-a.bin"))
-        tools.raises(errors.Rollback, accept.pins_document, trust, tools.data("pins-5.cbor"))
+        tools.raises(errors.ROLLBACK, accept.pins_document, trust, tools.data("pins-5.cbor"))
         if trust.pins.number != (1, 6):
             # The equal number with the equal digest repairs it.
             again = accept.pins_document(trust, tools.data("pins-6-forbid-a.cbor"))
@@ -122,7 +122,7 @@ def test_a_silently_dropped_write_is_noticed_and_the_old_state_stays():
     flash = making.flash()
     old = _digest(flash)
     flash.deaf = True
-    tools.raises(errors.ReadBack, _commit, flash, "pins-2.cbor")
+    tools.raises(errors.READ_BACK, _commit, flash, "pins-2.cbor")
     assert _digest(flash) == old
 
 

@@ -2,6 +2,8 @@
 
 import os
 
+from everpin.core import errors
+
 
 def data(name):
     """Return a file that tests/device_data.py made."""
@@ -11,9 +13,16 @@ def data(name):
 
 
 def raises(error, call, *args):
-    """Return the exception of that class that a call raises; fail when it raises none."""
+    """Return the exception that a call raises: of that class, or with that error code; fail when it raises none."""
+    code = None
+    if isinstance(error, int):
+        error, code = errors.FlashError if error >= errors.FLASH else errors.PeerError, error
     try:
         call(*args)
     except error as raised:
+        if code is not None and raised.code != code:
+            raise AssertionError("raised %s, not %s" % (raised, errors.name_of(code)))
         return raised
-    raise AssertionError("did not raise " + error.__name__)
+    raise AssertionError(
+        "did not raise " + (error.__name__ if code is None else errors.name_of(code))
+    )

@@ -7,18 +7,8 @@ document other than the factory's is not taken by this release), 3 rule, number 
 
 from hashlib import sha256
 
-from . import claims, cose, pins, root
-from .errors import (
-    Equivocation,
-    Expired,
-    PeerError,
-    Rollback,
-    RootMissing,
-    StructureError,
-    Threshold,
-    WrongChannel,
-    WrongFleet,
-)
+from . import claims, cose, errors, pins, root
+from .errors import PeerError
 from .trust import Trust
 
 TYPE_CHECKING = False
@@ -41,21 +31,21 @@ def _open(
         # Only to name the refusal: what an unverified payload says of itself can make nothing accepted.
         said = cose.peek(message.payload)
         if said.get(claims.ISS) != fleet:
-            raise WrongFleet
+            raise PeerError(errors.WRONG_FLEET)
         if said.get(claims.AUD, "") != channel:
-            raise WrongChannel
+            raise PeerError(errors.WRONG_CHANNEL)
         raise
     if not root.satisfied(rule, kids):
-        raise Threshold
+        raise PeerError(errors.THRESHOLD)
     found_claims = cose.claims(message.payload)
     # The external_aad has bound both already; the claims must not say otherwise.
     if found_claims.get(claims.ISS) != fleet:
-        raise WrongFleet
+        raise PeerError(errors.WRONG_FLEET)
     if found_claims.get(claims.AUD, "") != channel:
-        raise WrongChannel
+        raise PeerError(errors.WRONG_CHANNEL)
     for key in found_claims:
         if key not in (claims.ISS, claims.AUD, claims.EXP, claims.IAT, claims.BODY):
-            raise StructureError
+            raise PeerError(errors.STRUCTURE)
     return found_claims
 
 
@@ -83,12 +73,12 @@ def pins_document(
     held = trust.marks.number
     # R above the root held: that root must be walked to first, and no document of this release can.
     if parsed.number[0] > trust.root.version:
-        raise RootMissing
+        raise PeerError(errors.ROOT_MISSING)
     # (R, S) never falls; RFC 9124 REQ.SEC.SEQUENCE.
     if parsed.number < held:
-        raise Rollback
+        raise PeerError(errors.ROLLBACK)
     if parsed.number == held and digest != trust.marks.pins_digest:
-        raise Equivocation
+        raise PeerError(errors.EQUIVOCATION)
     if digest == trust.pins_digest:
         return None
     iat = _iat(found)
@@ -96,7 +86,7 @@ def pins_document(
         exp = claims.uint(found[claims.EXP], 0, claims.TIME_MAX)
         # Only by a clock that the policy in force names, and never in rescue: no clock may strand a device.
         if not rescue and now is not None and source in trust.pins.sources and now >= exp:
-            raise Expired
+            raise PeerError(errors.EXPIRED)
     return trust.replaced(parsed, digest, iat)
 
 
@@ -124,7 +114,7 @@ def first(
     )
     parsed = pins.parse(found.get(claims.BODY))
     if parsed.number[0] > parsed_root.version:
-        raise RootMissing
+        raise PeerError(errors.ROOT_MISSING)
     floor = max(build_time, root_iat, _iat(found))
     root_digest = sha256(root_document).digest()
     pins_digest = sha256(pins_document_).digest()

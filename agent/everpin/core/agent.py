@@ -6,8 +6,8 @@ An application that has its own MQTT connection needs five calls: `topics`, `rec
 
 from hashlib import sha256
 
-from . import accept, cbor, report, state, topics, verdict
-from .errors import FlashError, MisuseError, PeerError, name_of
+from . import accept, cbor, errors, report, state, topics, verdict
+from .errors import FlashError, MisuseError, PeerError
 from .schedule import Schedule
 
 TYPE_CHECKING = False
@@ -159,7 +159,7 @@ class Agent:
         if via in trust.pins.carriers:
             trust = trust.delivered()
         if not self._commit(trust, payload):
-            return FlashError.name
+            return errors.name_of(errors.FLASH)
         self.events.note(report.ACCEPTED, "", 0, self.number, None, self._now)
         self._say("accepted", number=self.number, via=via or "pinned")
         # A live session is no proof of the new entry; a new handshake is.
@@ -172,7 +172,7 @@ class Agent:
         """Take note that a carrier announced more than a document can be; nothing of it was read."""
         code = 3
         self.events.note(report.REFUSED, "", code, self.number, None, self._now)
-        self._say("document-refused", error=name_of(code), code=code, topic=topic, via=via)
+        self._say("document-refused", error=errors.name_of(code), code=code, topic=topic, via=via)
 
     def _commit(self, trust: "Any", document: "bytes | None") -> bool:
         try:

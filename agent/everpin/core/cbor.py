@@ -9,8 +9,8 @@ are there.
 """
 
 from ..compat import const
-from . import limits
-from .errors import EncodingError, MisuseError
+from . import errors, limits
+from .errors import MisuseError, PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,30 +56,30 @@ class _Reader:
     def head(self) -> "tuple[int, int]":
         """Return (major type, argument), in the shortest form only (section 4.2.1)."""
         if self.left() < 1:
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
         first = self._data[self._at]
         self._at += 1
         info = first & 31
         if info < 24:
             return first >> 5, info
         if info > 27:
-            raise EncodingError  # reserved, or an indefinite length
+            raise PeerError(errors.ENCODING)  # reserved, or an indefinite length
         size = 1 << (info - 24)
         value = int.from_bytes(self.take(size), "big")
         if value < 24 or (size > 1 and value >> (4 * size) == 0):
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
         return first >> 5, value
 
     def take(self, length: int) -> bytes:
         if length > self.left():
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
         start = self._at
         self._at += length
         return bytes(self._data[start : self._at])
 
     def value(self, depth: int) -> "Any":
         if depth == 0:
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
         major, number = self.head()
         if major == _UINT:
             return number
@@ -91,7 +91,7 @@ class _Reader:
             return _text(self.take(number))
         if major == _ARRAY:
             if number > limits.CBOR_MAX_ITEMS:
-                raise EncodingError
+                raise PeerError(errors.ENCODING)
             return [self.value(depth - 1) for _ in range(number)]
         if major == _MAP:
             return self._map(number, depth)
@@ -104,22 +104,22 @@ class _Reader:
             return True
         if self._data[self._at - 1] == 0xF6:
             return None
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
 
     def _map(self, count: int, depth: int) -> "dict[Any, Any]":
         if count > limits.CBOR_MAX_ITEMS:
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
         found = {}
         before = b""
         for _ in range(count):
             start = self._at
             if self.left() < 1 or self._data[start] >> 5 not in (_UINT, _NINT, _TSTR):
-                raise EncodingError
+                raise PeerError(errors.ENCODING)
             key = self.value(depth - 1)
             encoded = bytes(self._data[start : self._at])
             # Bytewise lexicographic order (section 4.2.1); a duplicate is not above its like.
             if encoded <= before:
-                raise EncodingError
+                raise PeerError(errors.ENCODING)
             before = encoded
             found[key] = self.value(depth - 1)
         return found
@@ -129,13 +129,13 @@ def _text(data: bytes) -> str:
     try:
         text = data.decode()
     except (UnicodeError, ValueError):
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     # MicroPython's decoder lets overlong forms and surrogates pass; a code point has one encoding (RFC 3629 section 3).
     for character in text:
         if 0xD800 <= ord(character) <= 0xDFFF or ord(character) > 0x10FFFF:
-            raise EncodingError
+            raise PeerError(errors.ENCODING)
     if _utf8(text) != data:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     return text
 
 
@@ -161,14 +161,14 @@ def _utf8(text: str) -> bytes:
 
 
 def loads(data: "bytes | bytearray | memoryview", limit: int = limits.DOCUMENT_MAX_BYTES) -> "Any":
-    """Return the one value that `data` encodes; raise `EncodingError` for everything else, longer than `limit` included."""
+    """Return the one value that `data` encodes; raise `encoding` for everything else, longer than `limit` included."""
     given: object = data
     if not isinstance(given, (bytes, bytearray, memoryview)) or len(given) > limit:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     reader = _Reader(data)
     value = reader.value(limits.CBOR_MAX_DEPTH)
     if reader.left():
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     return value
 
 

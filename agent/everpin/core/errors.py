@@ -1,274 +1,132 @@
 """Every typed error of the device, with its stable code.
 
-Three families by blame: `PeerError` (the peer's bytes), `MisuseError` (our caller), `FlashError` (the flash). Codes never
-change and are never used again for something else: devices in the field report them by number. Code 0 means "no error".
-An internal raise carries no text; the name is the text.
+Three families by blame: `PeerError` (the peer's bytes), `MisuseError` (our caller), `FlashError` (the flash). What exactly is
+wrong is the code: a class for each would cost a board 250 bytes of RAM (decision 0006). Codes never change and are never used
+again for something else: devices in the field report them by number. Code 0 means "no error".
+
+A constant's name is the error's name everywhere ("rollback", "wrong-fleet"), and the comment above it is its line in docs/errors.md.
 """
 
+from ..compat import const
 
-class PeerError(Exception):
-    """The peer's bytes are refused; nothing changed."""
+# ---- documents: 1 to 29 ----------------------------------------------------------------------------------------------
 
-    code = 1
-    name = "peer"
+# The peer's bytes are refused; nothing changed.
+PEER = const(1)
+# Not the one encoding that is accepted (CBOR or DER).
+ENCODING = const(2)
+# Longer than its cap; nothing of it was parsed.
+TOO_LONG = const(3)
+# Well-formed CBOR that is no COSE message of ours: structure, headers, crit, unprotected.
+SHAPE = const(4)
+# A document of another type (RFC 9596 typ).
+WRONG_TYPE = const(5)
+# No signature by a key that the rule knows.
+UNSIGNED = const(6)
+# A known key's signature does not verify: altered, or signed for another purpose.
+BAD_SIGNATURE = const(7)
+# Valid signatures, but not enough distinct keys for the rule.
+THRESHOLD = const(8)
+# Signed for another fleet.
+WRONG_FLEET = const(9)
+# Signed for another channel of this fleet.
+WRONG_CHANNEL = const(10)
+# A number below the highest ever accepted.
+ROLLBACK = const(11)
+# The highest number accepted, with other content.
+EQUIVOCATION = const(12)
+# Requires a root version that is not held.
+ROOT_MISSING = const(13)
+# Properly signed, but its body breaks a rule of structure.
+STRUCTURE = const(14)
+# A host with fewer than two different unforbidden pins.
+RULE_OF_TWO = const(15)
+# No broker listed that the document's own hosts accept.
+NO_BROKER = const(16)
+# No rescue carrier listed.
+NO_RESCUE = const(17)
+# Says something that this agent is too old to obey, and must not ignore.
+UNSUPPORTED = const(18)
+# A new document past its exp, by a time source that signed policy names.
+EXPIRED = const(19)
+# An ack whose nonce or tag is not for our last report.
+BAD_ACK = const(20)
+
+# ---- TLS peers: 30 to 49 ---------------------------------------------------------------------------------------------
+
+# The peer served no certificate, or one that cannot be read.
+NO_CERTIFICATE = const(30)
+# The peer's key is not pinned for this host.
+PIN_MISMATCH = const(31)
+# The peer's key is forbidden.
+FORBIDDEN = const(32)
+# The policy does not list this host.
+UNLISTED = const(33)
+# The handshake ended without a verdict.
+NO_VERDICT = const(34)
+# The policy changed under a live session, and no longer accepts its peer.
+VERDICT_CHANGED = const(35)
+
+# ---- transports: 50 to 59 --------------------------------------------------------------------------------------------
+
+# The broker broke MQTT 3.1.1, or a bound of ours.
+MQTT = const(50)
+# A mirror answered with something that is no bounded document.
+HTTP = const(51)
+
+# ---- our caller: 60 to 79 --------------------------------------------------------------------------------------------
+
+# The caller broke this API's contract.
+MISUSE = const(60)
+
+# ---- flash: 80 to 99 -------------------------------------------------------------------------------------------------
+
+# The flash did not hold what was written, or holds nothing usable.
+FLASH = const(80)
+# A record read back differs from what was written.
+READ_BACK = const(81)
+# No factory record.
+NOT_PROVISIONED = const(82)
+# Does not fit its slot.
+FLASH_FULL = const(83)
+
+
+class _Coded(Exception):
+    """An error with its stable `code`; its text is its name, never a word of the peer's."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    @property
+    def name(self) -> str:
+        """Return the name, such as "wrong-fleet"."""
+        return name_of(self.code)
 
     def __str__(self) -> str:
-        return self.name
+        return name_of(self.code)
+
+
+class PeerError(_Coded):
+    """The peer's bytes are refused; nothing changed."""
+
+
+class FlashError(_Coded):
+    """The flash did not hold what was written, or holds nothing usable."""
 
 
 class MisuseError(Exception):
     """The caller broke this API's contract."""
 
-    code = 60
+    code = MISUSE
     name = "misuse"
-
-
-class FlashError(Exception):
-    """The flash did not hold what was written, or holds nothing usable."""
-
-    code = 80
-    name = "flash"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-# ---- documents: 1 to 29 ----------------------------------------------------------------------------------------------
-
-
-class EncodingError(PeerError):
-    """Not the one encoding that is accepted (CBOR or DER)."""
-
-    code = 2
-    name = "encoding"
-
-
-class TooLong(PeerError):
-    """Longer than its cap; nothing of it was parsed."""
-
-    code = 3
-    name = "too-long"
-
-
-class ShapeError(PeerError):
-    """Well-formed CBOR that is no COSE message of ours: structure, headers, crit, unprotected."""
-
-    code = 4
-    name = "shape"
-
-
-class WrongType(PeerError):
-    """A document of another type (RFC 9596 typ)."""
-
-    code = 5
-    name = "wrong-type"
-
-
-class Unsigned(PeerError):
-    """No signature by a key that the rule knows."""
-
-    code = 6
-    name = "unsigned"
-
-
-class BadSignature(PeerError):
-    """A known key's signature does not verify: altered, or signed for another purpose."""
-
-    code = 7
-    name = "bad-signature"
-
-
-class Threshold(PeerError):
-    """Valid signatures, but not enough distinct keys for the rule."""
-
-    code = 8
-    name = "threshold"
-
-
-class WrongFleet(PeerError):
-    """Signed for another fleet."""
-
-    code = 9
-    name = "wrong-fleet"
-
-
-class WrongChannel(PeerError):
-    """Signed for another channel of this fleet."""
-
-    code = 10
-    name = "wrong-channel"
-
-
-class Rollback(PeerError):
-    """A number below the highest ever accepted."""
-
-    code = 11
-    name = "rollback"
-
-
-class Equivocation(PeerError):
-    """The highest number accepted, with other content."""
-
-    code = 12
-    name = "equivocation"
-
-
-class RootMissing(PeerError):
-    """Requires a root version that is not held."""
-
-    code = 13
-    name = "root-missing"
-
-
-class StructureError(PeerError):
-    """Properly signed, but its body breaks a rule of structure."""
-
-    code = 14
-    name = "structure"
-
-
-class RuleOfTwo(PeerError):
-    """A host with fewer than two different unforbidden pins."""
-
-    code = 15
-    name = "rule-of-two"
-
-
-class NoBroker(PeerError):
-    """No broker listed that the document's own hosts accept."""
-
-    code = 16
-    name = "no-broker"
-
-
-class NoRescue(PeerError):
-    """No rescue carrier listed."""
-
-    code = 17
-    name = "no-rescue"
-
-
-class Unsupported(PeerError):
-    """Says something that this agent is too old to obey, and must not ignore."""
-
-    code = 18
-    name = "unsupported"
-
-
-class Expired(PeerError):
-    """A new document past its exp, by a time source that signed policy names."""
-
-    code = 19
-    name = "expired"
-
-
-class StaleAck(PeerError):
-    """An ack whose nonce or tag is not for our last report."""
-
-    code = 20
-    name = "bad-ack"
-
-
-# ---- TLS peers: 30 to 49 ---------------------------------------------------------------------------------------------
-
-
-class NoCertificate(PeerError):
-    """The peer served no certificate, or one that cannot be read."""
-
-    code = 30
-    name = "no-certificate"
-
-
-class PinMismatch(PeerError):
-    """The peer's key is not pinned for this host."""
-
-    code = 31
-    name = "pin-mismatch"
-
-
-class Forbidden(PeerError):
-    """The peer's key is forbidden."""
-
-    code = 32
-    name = "forbidden"
-
-
-class Unlisted(PeerError):
-    """The policy does not list this host."""
-
-    code = 33
-    name = "unlisted"
-
-
-class NoVerdict(PeerError):
-    """The handshake ended without a verdict."""
-
-    code = 34
-    name = "no-verdict"
-
-
-class VerdictChanged(PeerError):
-    """The policy changed under a live session, and no longer accepts its peer."""
-
-    code = 35
-    name = "verdict-changed"
-
-
-# ---- transports: 50 to 59 --------------------------------------------------------------------------------------------
-
-
-class MqttError(PeerError):
-    """The broker broke MQTT 3.1.1, or a bound of ours."""
-
-    code = 50
-    name = "mqtt"
-
-
-class HttpError(PeerError):
-    """A mirror answered with something that is no bounded document."""
-
-    code = 51
-    name = "http"
-
-
-# ---- flash: 80 to 99 -------------------------------------------------------------------------------------------------
-
-
-class ReadBack(FlashError):
-    """A record read back differs from what was written."""
-
-    code = 81
-    name = "read-back"
-
-
-class NotProvisioned(FlashError):
-    """No factory record."""
-
-    code = 82
-    name = "not-provisioned"
-
-
-class FlashFull(FlashError):
-    """Does not fit its slot."""
-
-    code = 83
-    name = "flash-full"
-
-
-def table() -> "list[tuple[int, str, str]]":
-    """Return (code, name, meaning) of every error, by code; meaning is "" where docstrings are stripped."""
-    rows = []
-    for value in globals().values():
-        if isinstance(value, type) and issubclass(value, (PeerError, MisuseError, FlashError)):
-            rows.append((value.code, value.name, getattr(value, "__doc__", None) or ""))
-    return sorted(rows)
 
 
 def name_of(code: int) -> str:
     """Return the name of an error code, "ok" for 0, "error-N" for one this release does not know."""
     if code == 0:
         return "ok"
-    for number, name, _ in table():
-        if number == code:
-            return name
+    for key, value in globals().items():
+        if value == code and key == key.upper() and not key.startswith("_"):
+            return key.lower().replace("_", "-")
     return "error-%d" % code

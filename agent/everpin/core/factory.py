@@ -4,9 +4,9 @@ The factory record is read-only for the agent. Secrets are kept apart from trust
 """
 
 from ..compat import const
-from . import cbor, limits
+from . import cbor, errors, limits
 from .claims import TIME_MAX, body, name, text, uint
-from .errors import MisuseError, StructureError
+from .errors import MisuseError, PeerError
 
 _FORMAT = const(1)
 _FACTORY_MAX = const(20000)
@@ -46,7 +46,7 @@ def encode(
     try:
         for item in (fleet, channel, device):
             name(item)
-    except StructureError:
+    except PeerError:
         raise MisuseError
     if channel in _RESERVED:
         raise MisuseError
@@ -56,15 +56,15 @@ def encode(
 
 
 def decode(data: bytes) -> Factory:
-    """Return a factory record; raise `StructureError` or `EncodingError`."""
+    """Return a factory record; raise `structure` or `encoding`."""
     fields = body(cbor.loads(data, _FACTORY_MAX), ())
     root = fields.get(5)
     pins = fields.get(6)
     channel = name(fields.get(3))
     if fields.get(1) != _FORMAT or not isinstance(root, bytes) or not isinstance(pins, bytes):
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     if channel in _RESERVED:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     return Factory(
         name(fields.get(2)),
         channel,
@@ -88,11 +88,11 @@ def encode_secrets(
 
 
 def decode_secrets(data: bytes) -> Secrets:
-    """Return a secrets record; raise `StructureError` or `EncodingError`."""
+    """Return a secrets record; raise `structure` or `encoding`."""
     fields = body(cbor.loads(data), ())
     key = fields.get(1)
     if not isinstance(key, bytes) or len(key) != 32:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     user = fields.get(2)
     password = fields.get(3)
     if user is not None:

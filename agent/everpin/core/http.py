@@ -1,8 +1,8 @@
 """One HTTP GET as bytes (RFC 9112), for mirrors: bounded, and nothing in it says who asks."""
 
 from ..compat import const
-from . import limits
-from .errors import HttpError, TooLong
+from . import errors, limits
+from .errors import PeerError
 
 # Status line and headers together; servers' defaults allow senders 8 kB, real mirrors use a few hundred bytes.
 _HEAD_MAX_BYTES = const(4096)
@@ -21,7 +21,7 @@ def request(host: str, path: str) -> bytes:
 class Response:
     """Reads one response as it arrives: `status`, and `body` once `done`. RAM: the head and body bounds.
 
-    `feed` and `eof` raise `HttpError` for what is no response, `TooLong` for a body above the bound.
+    `feed` and `eof` raise `http` for what is no response, `too-long` for a body above the bound.
     """
 
     def __init__(self, max_body: int = limits.DOCUMENT_MAX_BYTES) -> None:
@@ -53,7 +53,7 @@ class Response:
     def eof(self) -> None:
         """Say that the stream ended: it ends a body without a length, and cuts one with it short."""
         if not self._headed or (self._chunked and not self.done) or self._left:
-            raise HttpError
+            raise PeerError(errors.HTTP)
         self.done = True
 
     def _take(self, count: int) -> None:
@@ -61,7 +61,7 @@ class Response:
             count = min(count, self._left)
             self._left -= count
         if len(self.body) + count > self._max_body:
-            raise TooLong
+            raise PeerError(errors.TOO_LONG)
         self.body.extend(self._raw[:count])
         self._raw = self._raw[count:]
 
@@ -69,38 +69,38 @@ class Response:
         end = bytes(self._raw[: _HEAD_MAX_BYTES + 4]).find(b"\r\n\r\n")
         if end < 0:
             if len(self._raw) > _HEAD_MAX_BYTES:
-                raise HttpError
+                raise PeerError(errors.HTTP)
             return False
         try:
             lines = bytes(self._raw[:end]).decode().split("\r\n")
         except (UnicodeError, ValueError):
-            raise HttpError
+            raise PeerError(errors.HTTP)
         self._raw = self._raw[end + 4 :]
         first = lines[0].split(" ", 2)
         if len(first) < 2 or first[0] not in ("HTTP/1.0", "HTTP/1.1") or len(first[1]) != 3:
-            raise HttpError
+            raise PeerError(errors.HTTP)
         self.status = _number(first[1], 10)
         length = None
         for line in lines[1:]:
             name, colon, value = line.partition(":")
             if not colon:
-                raise HttpError
+                raise PeerError(errors.HTTP)
             name = name.lower()
             value = value.strip()
             if name == "content-length":
                 if length is not None and length != value:
-                    raise HttpError  # RFC 9112 section 6.3: two lengths are an attack
+                    raise PeerError(errors.HTTP)  # RFC 9112 section 6.3: two lengths are an attack
                 length = value
             elif name == "transfer-encoding":
                 if value.lower() != "chunked":
-                    raise HttpError
+                    raise PeerError(errors.HTTP)
                 self._chunked = True
         if self._chunked and length is not None:
-            raise HttpError  # RFC 9112 section 6.1
+            raise PeerError(errors.HTTP)  # RFC 9112 section 6.1
         if length is not None:
             self._left = _number(length, 10)
             if self._left > self._max_body:
-                raise TooLong
+                raise PeerError(errors.TOO_LONG)
             self.done = self._left == 0
         elif self.status in (204, 304):
             self.done = True
@@ -119,28 +119,28 @@ class Response:
             end = line.find(b"\r\n")
             if end < 0:
                 if len(self._raw) >= _CHUNK_LINE_MAX_BYTES:
-                    raise HttpError
+                    raise PeerError(errors.HTTP)
                 return
             line = line[:end]
             self._raw = self._raw[end + 2 :]
             if self._left == 0:  # the CRLF behind a chunk
                 if line:
-                    raise HttpError
+                    raise PeerError(errors.HTTP)
                 self._left = None
                 continue
             size = _number(line.split(b";")[0].strip().decode(), 16)
             if size == 0:
                 self.done = True  # trailers are of no use, and the connection closes
             elif len(self.body) + size > self._max_body:
-                raise TooLong
+                raise PeerError(errors.TOO_LONG)
             else:
                 self._left = size
 
 
 def _number(text: str, base: int) -> int:
     if not text or len(text) > 8:
-        raise HttpError
+        raise PeerError(errors.HTTP)
     for character in text.lower():
         if character not in "0123456789abcdef"[:base]:
-            raise HttpError
+            raise PeerError(errors.HTTP)
     return int(text, base)

@@ -3,8 +3,9 @@
 from hashlib import sha256
 
 from ..compat import const
+from . import errors
 from .cbor import dumps
-from .errors import StructureError
+from .errors import PeerError
 
 # RFC 9864: fully specified algorithms only; the polymorphic -7 and -8 do not exist here.
 ED25519 = const(-19)
@@ -30,14 +31,14 @@ class Key:
 
 def _coordinate(value: object) -> bytes:
     if not isinstance(value, bytes) or len(value) != 32:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     return value
 
 
 def parse(value: object) -> Key:
-    """Return the key that a decoded COSE_Key map says; raise `StructureError` for any other form of it."""
+    """Return the key that a decoded COSE_Key map says; raise `structure` for any other form of it."""
     if not isinstance(value, dict):
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     if value.get(1) == _OKP:
         raw = _coordinate(value.get(-2))
         alg = ED25519
@@ -51,7 +52,7 @@ def parse(value: object) -> Key:
     # One encoding per key, so that equal keys are equal digests and count once (RFC 9679 thumbprints rest on the same).
     encoded = dumps(only)
     if dumps(value) != encoded:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     return Key(alg, raw, sha256(encoded).digest())
 
 

@@ -1,7 +1,7 @@
 """MQTT 3.1.1 (OASIS) as bytes: a client that bounds everything a broker can send.
 
 No socket and no clock: `receive` takes bytes and gives events, the other methods give bytes to send. Section numbers below
-are those of the standard. What breaks the protocol raises `MqttError`, and the connection is over. A PUBLISH that is too long
+are those of the standard. What breaks the protocol raises `mqtt`, and the connection is over. A PUBLISH that is too long
 is counted past and told as an event, so that one oversized retained message cannot keep a device from its broker for ever.
 
 RAM: one buffer of `max_payload` + `max_topic` + 9 bytes, allocated once; nothing is ever allocated by an announced length. A
@@ -9,8 +9,8 @@ message costs its payload once more; the messages before the first SUBACK togeth
 """
 
 from ..compat import const
-from . import limits
-from .errors import MisuseError, MqttError
+from . import errors, limits
+from .errors import MisuseError, PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Client:
 
     def _identifier(self, topics: int) -> bytes:
         if len(self._waiting) >= _IN_FLIGHT_MAX:
-            raise MqttError  # the broker acknowledges nothing
+            raise PeerError(errors.MQTT)  # the broker acknowledges nothing
         self._next_id = self._next_id % 0xFFFF + 1
         while self._next_id in self._waiting:  # section 2.3.1: one in use is not given again
             self._next_id = self._next_id % 0xFFFF + 1
@@ -142,7 +142,7 @@ class Client:
         return _packet(_SUBSCRIBE, self._identifier(len(topics)), body)
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> bytes:
-        """Return PUBLISH (section 3.3); raise `MqttError` when eight packets already wait for the broker's answer."""
+        """Return PUBLISH (section 3.3); raise `mqtt` when eight packets already wait for the broker's answer."""
         if qos not in (0, 1):
             raise MisuseError
         name = _topic_name(topic)
@@ -154,7 +154,7 @@ class Client:
         return bytes((_DISCONNECT, 0))
 
     def ping(self, uptime_s: float) -> bytes:
-        """Return PINGREQ when the keep-alive wants one, else b"" (section 3.1.2.10); raise `MqttError` for a dead peer.
+        """Return PINGREQ when the keep-alive wants one, else b"" (section 3.1.2.10); raise `mqtt` for a dead peer.
 
         Pings keep their beat whatever arrives: the broker counts what we send, and a QoS 0 stream is never answered.
         """
@@ -164,7 +164,7 @@ class Client:
             return b""
         if self._pinged:
             self._dead = True
-            raise MqttError  # not a byte since the last one
+            raise PeerError(errors.MQTT)  # not a byte since the last one
         self._ping_s = uptime_s
         self._pinged = True
         return bytes((_PINGREQ, 0))
@@ -174,16 +174,16 @@ class Client:
     def receive(
         self, data: "bytes | bytearray | memoryview", uptime_s: float = 0.0
     ) -> "list[tuple[Any, ...]]":
-        """Take bytes from the broker; return what they complete. Raise `MqttError`, after which the client is dead."""
+        """Take bytes from the broker; return what they complete. Raise `mqtt`, after which the client is dead."""
         if self._dead:
-            raise MqttError
+            raise PeerError(errors.MQTT)
         if self._ping_s is None:
             self._ping_s = uptime_s
         self._pinged = False
         events: "list[tuple[Any, ...]]" = []
         try:
             self._read(memoryview(data), events)
-        except MqttError:
+        except PeerError:
             self._dead = True
             raise
         return events
@@ -208,7 +208,7 @@ class Client:
                 if end == at:
                     break
                 if len(events) > _EVENTS_MAX:
-                    raise MqttError
+                    raise PeerError(errors.MQTT)
                 at = end
             if at:
                 self._have -= at
@@ -226,7 +226,7 @@ class Client:
         at = start + 1
         while True:
             if at == start + _HEADER_MAX_BYTES:
-                raise MqttError  # section 2.2.3: four bytes at most
+                raise PeerError(errors.MQTT)  # section 2.2.3: four bytes at most
             if at >= have:
                 return start
             digit = buffer[at]
@@ -235,18 +235,18 @@ class Client:
             if not digit & 128:
                 break
         if at > start + 2 and digit == 0:
-            raise MqttError  # one encoding only: a longer form of a shorter length
+            raise PeerError(errors.MQTT)  # one encoding only: a longer form of a shorter length
         if kind & 0xF0 == _PUBLISH:
             if remaining > 4 + self._max_topic + self._max_payload:
                 return self._oversized(events, start, at, remaining)
         elif kind == _PINGRESP:
             if remaining:
-                raise MqttError
+                raise PeerError(errors.MQTT)
         elif kind == _SUBACK:
             if not 3 <= remaining <= 2 + _TOPICS_MAX:
-                raise MqttError
+                raise PeerError(errors.MQTT)
         elif remaining != 2:  # CONNACK, PUBACK
-            raise MqttError
+            raise PeerError(errors.MQTT)
         end = at + remaining
         if end > have:
             return start
@@ -259,19 +259,23 @@ class Client:
     def _admit(self, kind: int) -> None:
         """Refuse by its first byte what a broker may not send now."""
         if (kind == _CONNACK) == self._connected:
-            raise MqttError  # section 3.2: CONNACK is first, and comes once
+            raise PeerError(errors.MQTT)  # section 3.2: CONNACK is first, and comes once
         if kind & 0xF0 == _PUBLISH:
             qos = kind >> 1 & 3
             if qos > 1 or (qos == 0 and kind & 8):
-                raise MqttError  # QoS 2 was never subscribed to; DUP is 0 with QoS 0 (section 3.3.1.1)
+                raise PeerError(
+                    errors.MQTT
+                )  # QoS 2 was never subscribed to; DUP is 0 with QoS 0 (section 3.3.1.1)
         elif kind not in (_CONNACK, _PUBACK, _SUBACK, _PINGRESP):
-            raise MqttError  # a client's packet, reserved flags (section 2.2.2), or an answer to what is never asked
+            raise PeerError(
+                errors.MQTT
+            )  # a client's packet, reserved flags (section 2.2.2), or an answer to what is never asked
 
     def _oversized(
         self, events: "list[tuple[Any, ...]]", start: int, at: int, remaining: int
     ) -> int:
         if remaining > _SKIP_MAX_BYTES:
-            raise MqttError
+            raise PeerError(errors.MQTT)
         end = self._topic_end(at, self._have)
         body = end + (2 if self._buffer[start] & 6 else 0)
         if not end or self._have < body:
@@ -289,7 +293,7 @@ class Client:
         end = self._topic_end(at, stop)
         body = end + (2 if kind & 6 else 0)
         if not end or body > stop:
-            raise MqttError
+            raise PeerError(errors.MQTT)
         topic = _topic(bytes(self._buffer[at + 2 : end]))
         too_long = stop - body > self._max_payload
         self._early(len(topic) + (0 if too_long else stop - body))
@@ -305,7 +309,7 @@ class Client:
             return 0
         length = self._buffer[at] << 8 | self._buffer[at + 1]
         if length > self._max_topic:
-            raise MqttError  # nothing that long was subscribed to
+            raise PeerError(errors.MQTT)  # nothing that long was subscribed to
         end = at + 2 + length
         return end if end <= stop else 0
 
@@ -314,21 +318,21 @@ class Client:
         if not self._subscribed:
             self._early_left -= count + _EVENT_BYTES
             if self._early_left < 0:
-                raise MqttError
+                raise PeerError(errors.MQTT)
 
     def _acknowledge(self, start: int, stop: int) -> None:
         if start == stop:
             return  # QoS 0
         identifier = bytes(self._buffer[start:stop])
         if identifier == b"\x00\x00":
-            raise MqttError  # section 2.3.1
+            raise PeerError(errors.MQTT)  # section 2.3.1
         self.answers.extend(bytes((_PUBACK, 2)) + identifier)
 
     def _answered(self, events: "list[tuple[Any, ...]]", kind: int, body: bytes) -> None:
         if kind == _CONNACK:
             # Session present without a stored session breaks section 3.2.2.2, and harms nobody.
             if body[0] > 1:
-                raise MqttError
+                raise PeerError(errors.MQTT)
             if body[1]:
                 events.append(("denied", body[1]))
                 self._dead = True  # section 3.2.2.3: the broker closes
@@ -340,33 +344,33 @@ class Client:
         asked = self._waiting.pop(identifier, -1)
         if kind == _PUBACK:
             if asked:
-                raise MqttError
+                raise PeerError(errors.MQTT)
             events.append(("puback", identifier))
             return
         codes = body[2:]
         if asked < 1 or len(codes) != asked:
-            raise MqttError  # section 3.9.3: one code for each topic
+            raise PeerError(errors.MQTT)  # section 3.9.3: one code for each topic
         for code in codes:
             if code not in (0, 1, 2, 0x80):
-                raise MqttError
+                raise PeerError(errors.MQTT)
         self._subscribed = True
         events.append(("suback", identifier, codes))
 
 
 def _topic(data: bytes) -> str:
-    """Return a topic name (sections 1.5.3, 4.7); raise `MqttError` for what is none."""
+    """Return a topic name (sections 1.5.3, 4.7); raise `mqtt` for what is none."""
     try:
         topic = data.decode()
     except (UnicodeError, ValueError):
-        raise MqttError
+        raise PeerError(errors.MQTT)
     size = 0
     for character in topic:
         point = ord(character)
         # Neither NUL, nor wildcards, nor surrogates, which MicroPython's decoder lets pass.
         if point == 0 or character in "+#" or 0xD800 <= point <= 0xDFFF or point > 0x10FFFF:
-            raise MqttError
+            raise PeerError(errors.MQTT)
         size += 1 if point < 0x80 else 2 if point < 0x800 else 3 if point < 0x10000 else 4
     # It lets overlong forms pass as well, and those are longer (RFC 3629 section 3).
     if not topic or size != len(data):
-        raise MqttError
+        raise PeerError(errors.MQTT)
     return topic

@@ -1,9 +1,9 @@
 """The body of a `pins` document: hosts with their pins, trust anchors, endpoints, what is forbidden (DESIGN section 5)."""
 
 from ..compat import const
-from . import carrier, limits
+from . import carrier, errors, limits
 from .claims import array, body, digest, flag, name, text, uint
-from .errors import NoBroker, NoRescue, RuleOfTwo, StructureError, Unsupported
+from .errors import PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ def parse_host(value: object) -> Host:
     raw = body(value, (_NOW,))
     where = text(raw.get(_NAME), limits.HOST_MAX_BYTES)
     if where != canonical(where) or "/" in where or " " in where:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     if uint(raw.get(_USAGE), 0, 3) != USAGE_DANE_EE:
-        raise Unsupported
+        raise PeerError(errors.UNSUPPORTED)
     pins = []
     for item in array(raw.get(_PINS), limits.HOST_MIN_PINS, limits.HOST_MAX_PINS):
         pin, status = array(item, 2, 2)
@@ -138,17 +138,17 @@ def _endpoints(fields: "dict[int, Any]", pins: Pins) -> None:
             listed += 1
     # Deadlock freedom: a document that cuts the device from its own update channel is refused.
     if not listed:
-        raise NoBroker
+        raise PeerError(errors.NO_BROKER)
     for item in array(fields.get(_CARRIERS), 0, limits.MAX_CARRIERS):
         url = text(item, limits.CARRIER_MAX_BYTES)
         # A scheme of a later release is kept and passed over: it must not take the known carriers away.
         pins.carriers.append(url)
     if not any([carrier.known(url) for url in pins.carriers]):
-        raise NoRescue
+        raise PeerError(errors.NO_RESCUE)
 
 
 def parse(value: object) -> Pins:
-    """Return a verified `pins` body; raise `StructureError`, `Unsupported`, `RuleOfTwo`, `NoBroker` or `NoRescue`."""
+    """Return a verified `pins` body; raise `structure`, `unsupported`, `rule-of-two`, `no-broker` or `no-rescue`."""
     fields = body(value, (_URGENT, _FORBIDDEN))
     number = (uint(fields.get(_ROOT), 1, 0xFFFFFFFF), uint(fields.get(_SEQUENCE), 1, 0xFFFFFFFF))
     hosts: "list[Host]" = []
@@ -156,7 +156,7 @@ def parse(value: object) -> Pins:
         host = parse_host(item)
         for other in hosts:
             if other.name == host.name:
-                raise StructureError
+                raise PeerError(errors.STRUCTURE)
         hosts.append(host)
     pins = Pins(number, hosts)
     for item in array(fields.get(_FORBIDDEN, []), 0, limits.MAX_FORBIDDEN):
@@ -168,11 +168,11 @@ def parse(value: object) -> Pins:
             len([pin for pin in host.digests() if pin not in pins.forbidden])
             < limits.HOST_MIN_PINS
         ):
-            raise RuleOfTwo
+            raise PeerError(errors.RULE_OF_TWO)
     for item in array(fields.get(_ANCHORS, []), 0, limits.MAX_ANCHORS):
         subject, spki = array(item, 2, 2)
         if not isinstance(subject, bytes) or not isinstance(spki, bytes):
-            raise StructureError
+            raise PeerError(errors.STRUCTURE)
         pins.anchors.append((subject, spki))
     _endpoints(fields, pins)
     pins.unlisted = uint(fields.get(_UNLISTED, UNLISTED_REFUSE), 0, 1)

@@ -15,7 +15,8 @@ An agent of any age can tell a record's kind, sequence and length, and whether i
 from hashlib import sha256
 
 from ..compat import const
-from .errors import FlashFull, ReadBack
+from . import errors
+from .errors import FlashError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,17 +89,17 @@ class Slot:
         return decode(self._flash, self._offset, self._room, self._kind)
 
     def save(self, sequence: int, body: bytes) -> None:
-        """Write a record and read it back from flash; raise `FlashFull` or `ReadBack`."""
+        """Write a record and read it back from flash; raise `flash-full` or `read-back`."""
         data = encode(self._kind, sequence, body)
         if len(data) > self._room:
-            raise FlashFull
+            raise FlashError(errors.FLASH_FULL)
         sector = self._flash.sector
         self._flash.erase(self._offset, (len(data) + sector - 1) // sector * sector)
         self._flash.prog(self._offset, data)
         self._flash.sync()
         # Read back from flash before anything points at it: a silently dropped write, or a bit that did not take.
         if self.load() != (sequence, body):
-            raise ReadBack
+            raise FlashError(errors.READ_BACK)
 
 
 class Log:
@@ -138,10 +139,10 @@ class Log:
         return self._free() + HEADER_BYTES + len(body) <= self._room
 
     def save(self, sequence: int, body: bytes) -> None:
-        """Append a record, after an erase when there is no room, and read it back; raise `FlashFull` or `ReadBack`."""
+        """Append a record, after an erase when there is no room, and read it back; raise `flash-full` or `read-back`."""
         data = encode(self._kind, sequence, body)
         if len(data) > self._room:
-            raise FlashFull
+            raise FlashError(errors.FLASH_FULL)
         at = self._free()
         if at + len(data) > self._room:
             self._flash.erase(self._offset, self._room)
@@ -149,7 +150,7 @@ class Log:
         self._flash.prog(self._offset + at, data)
         self._flash.sync()
         if decode(self._flash, self._offset + at, self._room - at, self._kind) != (sequence, body):
-            raise ReadBack
+            raise FlashError(errors.READ_BACK)
 
 
 def _aligned(length: int) -> int:

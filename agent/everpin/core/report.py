@@ -5,8 +5,8 @@ report's nonce, so a replayed one says nothing; its time is never used (DESIGN s
 """
 
 from ..compat import const
-from . import cbor, claims, cose, limits
-from .errors import StaleAck, StructureError
+from . import cbor, claims, cose, errors, limits
+from .errors import PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,17 +135,17 @@ def open_report(key: bytes, fleet: str, device: str, data: bytes) -> "dict[int, 
     """Return the body of an authentic report of that device, its shape checked; raise a `PeerError` for any other bytes."""
     said = _authentic(key, fleet, device, data, cose.REPORT)
     if said.get(1) != device:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     for label, length in ((2, 8), (7, 16)):
         value = said.get(label)
         if not isinstance(value, bytes) or len(value) != length:
-            raise StructureError
+            raise PeerError(errors.STRUCTURE)
     claims.uint(said.get(3), 0, 0xFFFFFFFF)
     _number(said.get(4))
     claims.uint(said.get(5), 1, 0xFFFFFFFF)
     for event in claims.array(said.get(6), 0, limits.REPORT_MAX_EVENTS):
         if not isinstance(event, dict):
-            raise StructureError
+            raise PeerError(errors.STRUCTURE)
         claims.uint(event.get(_KIND), 1, 23)
         claims.uint(event.get(_COUNT), 1, _COUNT_MAX)
     return said
@@ -160,10 +160,10 @@ def make_ack(
 
 
 def open_ack(key: bytes, fleet: str, device: str, data: bytes, nonce: bytes) -> "tuple[int, int]":
-    """Return the number that an authentic ack for this nonce names; raise a `PeerError` (`StaleAck` for a replay)."""
+    """Return the number that an authentic ack for this nonce names; raise a `PeerError` (`bad-ack` for a replay)."""
     said = _authentic(key, fleet, device, data, cose.ACK)
     if said.get(1) != nonce:
-        raise StaleAck
+        raise PeerError(errors.BAD_ACK)
     return _number(said.get(2))
 
 

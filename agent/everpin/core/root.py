@@ -1,9 +1,9 @@
 """The body of a `root` document: the keys, and for each role the rule that its documents must meet."""
 
 from ..compat import const
-from . import keys, limits
+from . import errors, keys, limits
 from .claims import array, body, digest, uint
-from .errors import StructureError
+from .errors import PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Root:
 
 
 def parse(value: object) -> Root:
-    """Return a verified root body as a `Root`; raise `StructureError` or `Unsupported`."""
+    """Return a verified root body as a `Root`; raise `structure` or `unsupported`."""
     fields = body(value, ())
     version = uint(fields.get(_VERSION), 1, 0xFFFFFFFF)
     found: "list[Key]" = []
@@ -44,11 +44,11 @@ def parse(value: object) -> Root:
         for other in found:
             # Two keys that share a kid, equal keys among them: a signature could be counted for either.
             if other.kid == key.kid:
-                raise StructureError
+                raise PeerError(errors.STRUCTURE)
         found.append(key)
     given = fields.get(_RULES)
     if not isinstance(given, dict) or len(given) != 2:
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     rules = {}
     for role in (ROLE_ROOT, ROLE_PINS):
         rules[role] = _rule(given.get(role), found)

@@ -18,8 +18,8 @@ While one copy of the commit is being written the other is whole.
 from hashlib import sha256
 
 from ..compat import const
-from . import accept, factory, record
-from .errors import NotProvisioned, PeerError
+from . import accept, errors, factory, record
+from .errors import FlashError, PeerError
 from .record import Log, Slot
 from .trust import Marks, Trust, decode_marks
 
@@ -51,11 +51,11 @@ class Store:
         self._journals = self._logs(_JOURNAL_AT, record.JOURNAL)
         found = Slot(flash, _FACTORY_AT, _FACTORY_ROOM, record.FACTORY).load()
         if found is None:
-            raise NotProvisioned
+            raise FlashError(errors.NOT_PROVISIONED)
         try:
             self.factory = factory.decode(found[1])
         except PeerError:
-            raise NotProvisioned
+            raise FlashError(errors.NOT_PROVISIONED)
         self._sequence = 0
         # Digests of the records that the state in RAM rests on: their slots are never written to.
         self._pins_in_use = b""
@@ -99,7 +99,7 @@ class Store:
         return marks, found[0] == found[1]
 
     def load(self) -> Trust:
-        """Return the trust state on flash; raise `NotProvisioned` when even the factory record cannot be trusted.
+        """Return the trust state on flash; raise `not-provisioned` when even the factory record cannot be trusted.
 
         A commit whose documents cannot be read falls back, newest first: the other slot, then the factory's. The marks stay.
         """
@@ -107,7 +107,7 @@ class Store:
         try:
             trust = accept.first(made.fleet, made.channel, made.root, made.pins, made.build_time)
         except PeerError:
-            raise NotProvisioned
+            raise FlashError(errors.NOT_PROVISIONED)
         marks, _ = self._marks()
         if marks is None:
             return trust

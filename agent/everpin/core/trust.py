@@ -12,10 +12,10 @@ is the difference between the newest entry of a host and its `base`, the last on
 from hashlib import sha256
 
 from ..compat import const
-from . import cbor, limits
+from . import cbor, errors, limits
 from .claims import array, text, uint
 from .claims import digest as _digest
-from .errors import PeerError, StructureError
+from .errors import PeerError
 from .pins import Host, Pins, match, parse_host
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ def decode_marks(data: bytes) -> Marks:
     """Return the marks of a commit body that its record's digest vouches for; raise `PeerError` when it is none."""
     fields = cbor.loads(data)
     if not isinstance(fields, dict):
-        raise StructureError
+        raise PeerError(errors.STRUCTURE)
     r, s = array(fields.get(_NUMBER), 2, 2)
     found = [_digest(fields.get(key)) for key in (_ROOT_DIGEST, _PINS_DIGEST, _BASE_DIGEST)]
     forbidden = array(fields.get(_FORBIDDEN), 0, limits.MAX_FORBIDDEN)
@@ -268,7 +268,7 @@ class Trust:
     def _load_base(self, data: bytes) -> None:
         fields = cbor.loads(data, 2 * limits.DOCUMENT_MAX_BYTES)
         if not isinstance(fields, dict) or not isinstance(fields.get(1), dict):
-            raise StructureError
+            raise PeerError(errors.STRUCTURE)
         base: "Base" = {}
         for name, item in fields[1].items():
             raw, number = array(item, 2, 2)

@@ -57,17 +57,17 @@ def decide(trust: "Trust", host: str, chain: "list[bytes]") -> Verdict:
     if chain:
         try:
             pin = spki.pin(chain[0])
-        except errors.EncodingError:
+        except errors.PeerError:
             pass
     newest, base = trust.entry(where)
     if newest is None:
-        return Verdict(errors.Unlisted.code, where, "", 0, pin)
+        return Verdict(errors.UNLISTED, where, "", 0, pin)
     if pin is None:
-        return Verdict(errors.NoCertificate.code, where, newest.name, newest.usage)
+        return Verdict(errors.NO_CERTIFICATE, where, newest.name, newest.usage)
     # Forbidden beats allowed, base included.
     if trust.forbidden(pin):
-        return Verdict(errors.Forbidden.code, where, newest.name, newest.usage, pin)
+        return Verdict(errors.FORBIDDEN, where, newest.name, newest.usage, pin)
     for entry, by in ((newest, NEWEST), (base, BASE)):
         if entry is not None and entry.usage == USAGE_DANE_EE and entry.pinned(pin):
             return Verdict(_OK, where, newest.name, entry.usage, pin, by)
-    return Verdict(errors.PinMismatch.code, where, newest.name, newest.usage, pin)
+    return Verdict(errors.PIN_MISMATCH, where, newest.name, newest.usage, pin)

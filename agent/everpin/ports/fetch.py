@@ -9,9 +9,9 @@ import os
 import socket
 
 from ..compat import const
-from ..core import http
+from ..core import errors, http
 from ..core.carrier import parse_url
-from ..core.errors import HttpError, TooLong
+from ..core.errors import PeerError
 from .link import Link, seconds
 from .session import MqttSession
 
@@ -63,7 +63,7 @@ def ask(
     """
     found = parse_url(carrier)
     if found is None:
-        raise HttpError
+        raise PeerError(errors.HTTP)
     scheme, host, port, path = found
     deadline = seconds() + budget_s
     if scheme in ("mqtt", "mqtts"):
@@ -93,7 +93,9 @@ def _get_all(
     for topic in topics:
         try:
             payload = _get(host, port, tls, path + "/" + topic, deadline)
-        except TooLong:
+        except PeerError as error:
+            if error.code != errors.TOO_LONG:
+                raise
             yield topic, None
             continue
         if payload is not None:
@@ -117,5 +119,5 @@ def _get(host: str, port: int, tls: bool, path: str, deadline: float) -> "bytes 
     if response.status in (404, 410):
         return None
     if response.status != 200:
-        raise HttpError
+        raise PeerError(errors.HTTP)
     return bytes(response.body)

@@ -5,7 +5,7 @@ NOR rules are kept although a file would allow more: a store that breaks them wo
 
 import os
 
-from ..core.errors import FlashError, MisuseError
+from ..core.errors import FLASH, FlashError, MisuseError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class FileFlash:
             _lock(self._file, path)
         if self._file.seek(0, 2) != size:
             self._file.close()
-            raise FlashError
+            raise FlashError(FLASH)
 
     def _bounds(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self.size:
@@ -40,7 +40,7 @@ class FileFlash:
         self._file.seek(offset)
         data = self._file.read(length)
         if len(data) != length:
-            raise FlashError
+            raise FlashError(FLASH)
         return data  # type: ignore[no-any-return]
 
     def prog(self, offset: int, data: bytes) -> None:

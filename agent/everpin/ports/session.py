@@ -4,8 +4,8 @@ The link is a TLS socket that has had its verdict (or, in rescue, an unverified 
 """
 
 from ..compat import const
-from ..core import mqtt
-from ..core.errors import MqttError
+from ..core import errors, mqtt
+from ..core.errors import PeerError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class MqttSession:
             self._await("connected", answer_s)
             link.send(self._client.subscribe(topics))
             self._await("suback", answer_s)
-        except (OSError, MqttError):
+        except (OSError, PeerError):
             link.close()
             raise
 
@@ -63,9 +63,9 @@ class MqttSession:
                 if event[0] == wanted:
                     return
                 if event[0] == "denied":
-                    raise MqttError
+                    raise PeerError(errors.MQTT)
             if self._uptime() > deadline:
-                raise MqttError
+                raise PeerError(errors.MQTT)
 
     def _read(self, wait_s: float) -> "list[tuple[str, ...]]":
         data = self._link.receive(wait_s)

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from ...core import der
-from ...core.errors import EncodingError
+from ...core import der, errors
+from ...core.errors import PeerError
 
 OCTET_STRING = 0x04
 NULL = b"\x05\x00"
@@ -58,7 +58,7 @@ class Element:
 
 
 def elements(data: bytes) -> "list[Element]":
-    """Return the DER elements that follow each other in `data`, to its exact end; raise `EncodingError`."""
+    """Return the DER elements that follow each other in `data`, to its exact end; raise `encoding`."""
     reader = der.Reader(data, 0, len(data))
     found = []
     while reader.more():
@@ -70,10 +70,10 @@ def elements(data: bytes) -> "list[Element]":
 
 
 def sequence(data: bytes) -> "list[Element]":
-    """Return the elements of the one SEQUENCE that `data` is; raise `EncodingError`."""
+    """Return the elements of the one SEQUENCE that `data` is; raise `encoding`."""
     outer = elements(data)
     if [element.tag for element in outer] != [der.SEQUENCE]:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     return elements(outer[0].content)
 
 
@@ -98,15 +98,15 @@ def from_public_point(algorithm: bytes, point: bytes) -> bytes:
 
 
 def from_rsa_public(data: bytes) -> bytes:
-    """Return the SubjectPublicKeyInfo of a PKCS #1 RSAPublicKey (RFC 8017 appendix A.1.1); raise `EncodingError`."""
+    """Return the SubjectPublicKeyInfo of a PKCS #1 RSAPublicKey (RFC 8017 appendix A.1.1); raise `encoding`."""
     if tags(sequence(data)) != bytes([der.INTEGER] * 2):
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     return from_public_point(wrap(der.SEQUENCE, _RSA_ENCRYPTION, NULL), data)
 
 
 def _integer(element: Element) -> int:
     if element.tag != der.INTEGER:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     return int.from_bytes(element.content, "big")
 
 
@@ -115,7 +115,7 @@ def _ec_algorithm(private: "list[Element]") -> bytes:
     for part in private[2:]:
         if part.tag == 0xA0:
             return wrap(der.SEQUENCE, _EC_PUBLIC_KEY, part.content)
-    raise EncodingError
+    raise PeerError(errors.ENCODING)
 
 
 def _ec_point(private: "list[Element]", key: ec.EllipticCurvePublicKey, computed: bytes) -> bytes:
@@ -127,9 +127,9 @@ def _ec_point(private: "list[Element]", key: ec.EllipticCurvePublicKey, computed
             try:
                 same = ec.EllipticCurvePublicKey.from_encoded_point(key.curve, point)
             except ValueError:
-                raise EncodingError from None
+                raise PeerError(errors.ENCODING) from None
             if same.public_numbers() != key.public_numbers():
-                raise EncodingError
+                raise PeerError(errors.ENCODING)
             return point
     return computed
 
@@ -137,11 +137,11 @@ def _ec_point(private: "list[Element]", key: ec.EllipticCurvePublicKey, computed
 def from_private(data: bytes) -> bytes:
     """Return the SubjectPublicKeyInfo of an unencrypted private key: PKCS #8, PKCS #1 or SEC 1 DER.
 
-    Raise `EncodingError` for another structure, `UnsupportedAlgorithm` or `ValueError` for a key that `cryptography` can't compute with.
+    Raise `encoding` for another structure, `UnsupportedAlgorithm` or `ValueError` for a key that `cryptography` can't compute with.
     """
     parts = sequence(data)
     if tags(parts[:1]) != bytes([der.INTEGER]):
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     key = serialization.load_der_private_key(data, None).public_key()
     plain = key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -168,7 +168,7 @@ def from_private(data: bytes) -> bytes:
 def _aes_cbc(key: bytes, iv: bytes, data: bytes) -> bytes:
     """Return the plain text without its padding; raise `WrongPassphrase`, which is how a wrong key shows."""
     if len(iv) != 16 or not data or len(data) % 16:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     # PKCS #8 fixes this mode; nothing here answers an attacker who would try paddings.
     step = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
     plain = step.update(data) + step.finalize()
@@ -178,7 +178,7 @@ def _aes_cbc(key: bytes, iv: bytes, data: bytes) -> bytes:
     plain = plain[:-count]
     try:
         sequence(plain)  # one wrong key in 256 leaves a padding that looks right
-    except EncodingError:
+    except PeerError:
         raise WrongPassphrase from None
     return plain
 
@@ -206,7 +206,7 @@ def _derive(scheme: "list[Element]", passphrase: bytes, size: int) -> bytes:
 def decrypt_pkcs8(data: bytes, passphrase: bytes) -> bytes:
     """Return the PKCS #8 key inside an EncryptedPrivateKeyInfo (RFC 5958 section 3, PBES2 with AES-CBC).
 
-    Raise `WrongPassphrase`, `UnknownScheme`, or `EncodingError` for what is no such structure.
+    Raise `WrongPassphrase`, `UnknownScheme`, or `encoding` for what is no such structure.
     """
     scheme, encrypted = sequence(data)
     try:
@@ -220,7 +220,7 @@ def decrypt_pkcs8(data: bytes, passphrase: bytes) -> bytes:
         key = _derive(derivation, passphrase, size)
         iv = cipher[1].content
     except (ValueError, IndexError):
-        raise EncodingError from None
+        raise PeerError(errors.ENCODING) from None
     return _aes_cbc(key, iv, encrypted.content)
 
 
@@ -236,7 +236,7 @@ def decrypt_pem(headers: "dict[str, str]", data: bytes, passphrase: bytes) -> by
     try:
         iv = bytes.fromhex(iv_text)
     except ValueError:
-        raise EncodingError from None
+        raise PeerError(errors.ENCODING) from None
     # EVP_BytesToKey: MD5 is what this old form is made of; it is read here, never written.
     key = b""
     block = b""

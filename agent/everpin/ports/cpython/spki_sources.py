@@ -15,8 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from ...core import der, limits
-from ...core.errors import EncodingError
+from ...core import der, errors, limits
+from ...core.errors import PeerError
 from ...core.spki import spki as certificate_spki
 from . import spki_keys, spki_live
 
@@ -226,7 +226,7 @@ def _kind_of_der(data: bytes, where: str) -> str:
                 if len(spki_keys.elements(parts[0].content)) <= 4
                 else "CERTIFICATE"
             )
-    except EncodingError:
+    except PeerError:
         raise unknown from None
     if shape == bytes([der.SEQUENCE, der.BIT_STRING]):
         return "PUBLIC KEY"
@@ -267,7 +267,7 @@ def _one(
     except spki_keys.UnknownScheme:
         step = "encrypt it anew: openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE"
         raise SourceError("is encrypted in a way not read here", where, step) from None
-    except (EncodingError, UnsupportedAlgorithm, ValueError):
+    except (PeerError, UnsupportedAlgorithm, ValueError):
         step = "does openssl pkey read it? Then give its public key: openssl pkey -pubout"
         raise SourceError(f"its {kind} cannot be read", where, step) from None
 
@@ -276,7 +276,7 @@ def _first(data: bytes) -> bytes:
     try:
         reader = der.Reader(data, 0, len(data))
         reader.element(der.SEQUENCE)
-    except EncodingError:
+    except PeerError:
         return data
     return data[: reader.at]
 
@@ -293,7 +293,7 @@ def _labelled(where: str, certificate: bytes) -> str:
 def _spki_of_certificate(data: bytes, where: str) -> bytes:
     try:
         return certificate_spki(data)
-    except EncodingError:
+    except PeerError:
         step = "does openssl x509 read it? It must be DER within"
         what = f"is not a certificate that a device can read (DER of at most {limits.CERTIFICATE_MAX_BYTES} bytes)"
         raise SourceError(what, where, step) from None
@@ -315,12 +315,12 @@ def _spki_of_request(data: bytes, where: str) -> bytes:
 
 
 def _check_spki(data: bytes) -> None:
-    """Raise `EncodingError` unless `data` is a SubjectPublicKeyInfo (RFC 5280 section 4.1) within the device's bound."""
+    """Raise `encoding` unless `data` is a SubjectPublicKeyInfo (RFC 5280 section 4.1) within the device's bound."""
     algorithm, key = spki_keys.sequence(data)
     if len(data) > limits.SPKI_MAX_BYTES or key.tag != der.BIT_STRING:
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
     if spki_keys.tags(spki_keys.elements(algorithm.content))[:1] != bytes([der.OID]):
-        raise EncodingError
+        raise PeerError(errors.ENCODING)
 
 
 def _spki_of_private(

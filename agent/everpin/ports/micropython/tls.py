@@ -159,7 +159,7 @@ def _finished(
         verdict = policy.verdict(host, [])
         if not verdict.accepted:
             raise PinRefused(verdict)
-        raise errors.NoVerdict
+        raise errors.PeerError(errors.NO_VERDICT)
     policy.completed(verdict)
     return PinnedSocket(stream, sock, policy, verdict, seen["leaf"])
 
