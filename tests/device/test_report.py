@@ -16,8 +16,8 @@ def _ack(agent, nonce, number=(1, 2), key=KEY):
     return report.make_ack(key, "acme", agent.device, nonce, number, making.T0)
 
 
-def _eventful():
-    agent = making.agent()
+def _eventful(timing=None):
+    agent = making.agent(None, timing)
     making.give(agent, "pins-2.cbor")
     return agent
 
@@ -74,6 +74,33 @@ def test_the_time_of_an_ack_is_never_used():
     late = report.make_ack(KEY, "acme", "meter-1", nonce, (1, 2), 0xFFFFFFFF)
     assert agent.receive("everpin/1/acme/ack/meter-1", late) == "acked"
     assert agent.trust.marks.floor == floor
+
+
+def test_one_report_awaits_its_ack_and_is_sent_again_at_growing_gaps():
+    agent = _eventful({"report_retry_s": 10.0})
+    agent.poll(None, "", 0.0)
+    agent.online("broker.example")
+    sent = []
+    for at in range(0, 1000):
+        agent.poll(None, "", float(at))
+        if at == 1:
+            making.give(agent, "bad-unsigned.cbor")
+        if agent.outbox():
+            sent.append(at)
+    assert sent[0] == 0 and 1 < len(sent) < 9, sent
+    gaps = [sent[n + 1] - sent[n] for n in range(len(sent) - 1)]
+    assert gaps[0] >= 7 and gaps[-1] > 2 * gaps[0], gaps
+
+
+def test_a_new_session_sends_at_once_what_the_last_one_may_have_lost():
+    agent = _eventful()
+    agent.poll(None, "", 0.0)
+    agent.online("broker.example")
+    assert agent.outbox() and not agent.outbox()
+    agent.offline()
+    agent.poll(None, "", 100.0)
+    agent.online("broker.example")
+    assert agent.outbox()
 
 
 def test_equal_events_are_one_with_a_count_and_the_list_is_bounded():

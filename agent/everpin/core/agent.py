@@ -194,10 +194,8 @@ class Agent:
 
     def outbox(self) -> "list[tuple[str, bytes]]":
         """Return the messages to publish on the pinned session, QoS 1, not retained: at most one report awaits its ack."""
-        if self.secrets is None or not len(self.events):
+        if self.secrets is None or not len(self.events) or not self._schedule.may_report():
             return []
-        if self._sent is not None and self._sent[1] == self.events.copy():
-            return []  # the same events already went out on this session
         events = self.events.copy()
         nonce = self._random(16)
         self._counter += 1
@@ -214,6 +212,7 @@ class Agent:
             nonce,
             self._fresh,
         )
+        self._schedule.reported()
         self._say("report-sent", counter=self._counter, events=len(events))
         return [(topics.report(self.trust.fleet, self.device), data)]
 
@@ -229,6 +228,7 @@ class Agent:
             self._say("ack-refused", error=error.name, code=error.code)
             return error.name
         self._sent = None
+        self._schedule.acked()
         self._fresh = True
         self.events.forget(events)
         self._say("acked", number=number)

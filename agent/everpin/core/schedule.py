@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_REPORT_GAP_MAX_S = 3600.0
+
 # Seconds, unless named otherwise.
 DEFAULTS = {
     "backoff_min_s": 5.0,
@@ -20,6 +22,8 @@ DEFAULTS = {
     "carrier_budget_s": 30.0,
     # After an ack that named a newer document than the broker gave.
     "behind_s": 60.0,
+    # A report without its ack is sent again, first after so long, then at doubled gaps up to an hour.
+    "report_retry_s": 15.0,
     # Without a pinned session for so long, the fully released document is taken too.
     "wide_after_s": 86400.0,
 }
@@ -38,6 +42,7 @@ class Schedule:
         self._every_s = values["rescue_every_s"]
         self._behind_s = values["behind_s"]
         self._wide_after_s = values["wide_after_s"]
+        self._report_retry_s = values["report_retry_s"]
         self.carrier_budget_s = values["carrier_budget_s"]
         self.at = 0.0
         self.rounds = 0  # failed rounds over all brokers, since the last pinned session
@@ -51,6 +56,8 @@ class Schedule:
         self._rescue_at: "float | None" = None
         self._behind: "tuple[int, int] | None" = None
         self._last_up: "float | None" = None
+        self._report_at = 0.0
+        self._report_gap_s = self._report_retry_s
         self._writes = 0
         self._write_day = 0.0
 
@@ -114,6 +121,7 @@ class Schedule:
         self._tried = 0
         self._next_dial = None
         self._last_up = self.at
+        self.acked()  # what an earlier session sent may be lost with it
 
     def lost(self) -> None:
         """A session ended: dial again after a short jittered while, or a broker's restart meets its whole fleet at once."""
@@ -149,6 +157,22 @@ class Schedule:
         if self._behind != number:
             self._behind = number
             self._rescue_at = self.at + self._jitter(self._behind_s)
+
+    # ---- reports -----------------------------------------------------------------------------------------------------
+
+    def may_report(self) -> bool:
+        """Return whether a report may go out: none awaits its ack, or one has waited long enough to be sent again."""
+        return self.at >= self._report_at
+
+    def reported(self) -> None:
+        """A report went out."""
+        self._report_at = self.at + self._jitter(self._report_gap_s)
+        self._report_gap_s = min(2 * self._report_gap_s, _REPORT_GAP_MAX_S)
+
+    def acked(self) -> None:
+        """No report awaits its ack any more."""
+        self._report_at = self.at
+        self._report_gap_s = self._report_retry_s
 
     # ---- the day's flash writes --------------------------------------------------------------------------------------
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 # Seconds of one wait on the socket; how quickly a stop or a due time is noticed.
 _TICK_S = 0.2
-# A session that has nothing to say for so long is settled: `run_once` may end it.
+# A session that was quiet for so long is settled, and `run_once` ends it: with nothing left to say, and with a report unacknowledged.
 _SETTLE_S = 2.0
+_ACK_WAIT_S = 10.0
 
 
 class Runner:
@@ -91,10 +92,8 @@ class Runner:
             wait = self.step()
             if self._session is not None:
                 online = True
-                if (
-                    self._port.uptime() - self._quiet_since > _SETTLE_S
-                    and not self._agent.outbox()
-                ):
+                quiet = self._port.uptime() - self._quiet_since
+                if quiet > (_ACK_WAIT_S if len(self._agent.events) else _SETTLE_S):
                     break
             elif wait > budget_s - (self._port.uptime() - start):
                 break  # the next thing is due after this wake
