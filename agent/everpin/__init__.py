@@ -3,10 +3,13 @@
 Names load when they are first used, so that a board pays for what it uses:
 
 - `Device(folder)`: an open device folder; its `agent` is the policy of what follows
-- `ssl_context(policy, client_cert=None, client_key=None)`: CPython, an `ssl.SSLContext` whose every connection has its verdict
-  before the first secret
+- `ssl_context(policy, client_cert=None, client_key=None)`: an `ssl.SSLContext` whose every connection has its verdict before the
+  first secret; on MicroPython what libraries take in its place, with the client's certificate and key in DER
 - `connect(policy, host, port, ...)`, `open_connection(policy, host, port, ...)`: MicroPython, blocking and asyncio
+- `attach(device)`: MicroPython, the agent on an application's own MQTT connection (CPython: ports/cpython/paho.py)
 """
+
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,17 +22,19 @@ def __getattr__(name: str) -> "Any":
 
         return Device
     if name == "ssl_context":
+        if sys.implementation.name == "micropython":
+            from .ports.micropython.tls import PinnedContext
+
+            return PinnedContext
         from .ports.cpython.tls import ssl_context
 
         return ssl_context
-    if name in ("connect", "open_connection", "wrap"):
+    if name in ("attach", "connect", "open_connection", "wrap"):
         from .ports.micropython import tls
 
         return getattr(tls, name)
     if name in ("core", "crypto", "ports", "ucryptolib"):
         # `from everpin import crypto`: MicroPython asks here before it looks for a submodule.
-        import sys
-
         __import__("everpin." + name)
         return sys.modules["everpin." + name]
     raise AttributeError(name)

@@ -36,7 +36,13 @@ FLEET, CHANNEL = "acme", "meters"
 DEVICES = ("meter", "lamp", "gateway")
 AWAKE = ("lamp", "gateway")
 # A demo's patience: real devices wait longer (core/schedule.py).
-TIMING = {"backoff_min_s": 0.4, "backoff_max_s": 2.0, "rescue_rounds": 2, "carrier_budget_s": 8, "report_retry_s": 2.0}
+TIMING = {
+    "backoff_min_s": 0.4,
+    "backoff_max_s": 2.0,
+    "rescue_rounds": 2,
+    "carrier_budget_s": 8,
+    "report_retry_s": 2.0,
+}
 _HEAP = "512K"
 
 

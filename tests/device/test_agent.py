@@ -202,6 +202,20 @@ def test_the_days_journal_writes_are_bounded():
     assert flash.steps - steps <= 24 + 4
 
 
+def test_a_clock_below_the_floor_is_none_whatever_its_source():
+    agent = making.agent()
+    agent.poll(making.T0 + 2000, "rtc", 0.0)
+    making.give(agent, "pins-12-exp.cbor")
+    agent.poll(making.T0 + 2000, "rtc", 1.0)
+    assert making.give(agent, "pins-13-exp.cbor") == "expired"
+    # Never set, as a board that counts from 1970 or 2000 has it.
+    for now in (0, 946684800, making.T0 - 1):
+        agent = making.agent()
+        making.give(agent, "pins-12-exp.cbor")
+        agent.poll(now, "rtc", 1.0)
+        assert making.give(agent, "pins-13-exp.cbor") == "accepted"
+
+
 def test_calls_out_of_order_are_the_callers_mistake():
     agent = making.agent()
     tools.raises(errors.MisuseError, agent.rescued, "http://x/", "nothing")

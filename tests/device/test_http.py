@@ -55,6 +55,8 @@ def test_what_is_no_answer_is_refused():
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 5000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\xff\xfe\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 3\x80;x\r\n",
         b"",
     ):
         tools.raises(errors.HTTP, _read, data, 1000)

@@ -250,8 +250,10 @@ class Agent:
         ("rescue", carrier, s)     ask a carrier for `topics(rescue=True)` within s seconds, then call `rescued`
         ("wait", s)                nothing is due for s seconds
         """
-        self._now = now
-        self._source = source
+        # DESIGN section 6: below the floor a clock is wrong, most often one that was never set.
+        known = now is not None and now >= self.trust.marks.floor
+        self._now = now if known else None
+        self._source = source if known else ""
         at = uptime if uptime is not None else float(now or 0)
         plan = self._schedule
         plan.at = at

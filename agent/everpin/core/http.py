@@ -128,7 +128,7 @@ class Response:
                     raise PeerError(errors.HTTP)
                 self._left = None
                 continue
-            size = _number(line.split(b";")[0].strip().decode(), 16)
+            size = _number("".join([chr(byte) for byte in line.split(b";")[0].strip()]), 16)
             if size == 0:
                 self.done = True  # trailers are of no use, and the connection closes
             elif len(self.body) + size > self._max_body:
@@ -138,9 +138,11 @@ class Response:
 
 
 def _number(text: str, base: int) -> int:
-    if not text or len(text) > 8:
+    if not text:
         raise PeerError(errors.HTTP)
     for character in text.lower():
         if character not in "0123456789abcdef"[:base]:
             raise PeerError(errors.HTTP)
+    if len(text) > 8:
+        raise PeerError(errors.TOO_LONG)
     return int(text, base)

@@ -11,7 +11,7 @@ import socket
 from ..compat import const
 from ..core import errors, http
 from ..core.carrier import parse_url
-from ..core.errors import PeerError
+from ..core.errors import FlashError, PeerError
 from .link import Link, seconds
 from .session import MqttSession
 
@@ -24,6 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
+
+    from ..core.agent import Agent
 
 _ETIMEDOUT = const(110)
 # MQTT brokers send retained messages at once; after so much silence there are none left.
@@ -90,16 +92,20 @@ def _subscribe(
 def _get_all(
     host: str, port: int, tls: bool, path: str, topics: "list[str]", deadline: float
 ) -> "Iterator[tuple[str, bytes | None]]":
+    failed = None
     for topic in topics:
         try:
             payload = _get(host, port, tls, path + "/" + topic, deadline)
         except PeerError as error:
-            if error.code != errors.TOO_LONG:
-                raise
-            yield topic, None
+            if error.code == errors.TOO_LONG:
+                yield topic, None
+            else:
+                failed = error  # one broken file must not hide the others
             continue
         if payload is not None:
             yield topic, payload
+    if failed is not None:
+        raise failed
 
 
 def _get(host: str, port: int, tls: bool, path: str, deadline: float) -> "bytes | None":
@@ -121,3 +127,31 @@ def _get(host: str, port: int, tls: bool, path: str, deadline: float) -> "bytes 
     if response.status != 200:
         raise PeerError(errors.HTTP)
     return bytes(response.body)
+
+
+def visit(agent: "Agent", carrier: str, budget_s: float) -> None:
+    """Ask one carrier for every topic of an agent in rescue, and tell it how that went."""
+    result = "nothing"
+    try:
+        for topic, payload in ask(carrier, agent.topics(True), budget_s):
+            if payload is None:
+                agent.too_long(topic, carrier)
+                continue
+            found = agent.receive(topic, payload, carrier)
+            if found == "accepted" or (result == "nothing" and found not in ("known", "ignored")):
+                result = found
+    except (OSError, PeerError) as error:
+        if result == "nothing":
+            result = describe(error)
+    agent.rescued(carrier, result)
+
+
+def describe(error: Exception) -> str:
+    """Return a short name for what went wrong with a peer or the network; never anything secret."""
+    if isinstance(error, (PeerError, FlashError)):
+        return error.name
+    verdict = getattr(error, "verdict", None)
+    if verdict is not None:
+        return verdict.name  # type: ignore[no-any-return]
+    number = error.args[0] if error.args else ""
+    return "%s %s" % (type(error).__name__, number if isinstance(number, int) else "")

@@ -3,8 +3,9 @@
 What differs between them comes in by `Port`: how a pinned session is opened, what time it is, how to sleep.
 """
 
-from ..core.errors import FlashError, PeerError
+from ..core.errors import PeerError
 from . import fetch
+from .fetch import describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Runner:
         if action[0] == "pinned":
             self._dial(action[1], action[2])
         elif action[0] == "rescue":
-            self._rescue(action[1], action[2])
+            fetch.visit(self._agent, action[1], action[2])
         elif action[0] == "close":
             self._end(0)
         elif action[0] == "wait":
@@ -152,33 +153,3 @@ class Runner:
             except (OSError, PeerError):
                 pass  # it is gone, which is what was wanted
         self._agent.offline(why)
-
-    def _rescue(self, carrier: str, budget_s: float) -> None:
-        """Ask one carrier for every topic: unverified, without identity or credential, bounded in bytes and time."""
-        agent = self._agent
-        result = "nothing"
-        try:
-            for topic, payload in fetch.ask(carrier, agent.topics(True), budget_s):
-                if payload is None:
-                    agent.too_long(topic, carrier)
-                    continue
-                found = agent.receive(topic, payload, carrier)
-                if found == "accepted" or (
-                    result == "nothing" and found not in ("known", "ignored")
-                ):
-                    result = found
-        except (OSError, PeerError) as error:
-            if result == "nothing":
-                result = describe(error)
-        agent.rescued(carrier, result)
-
-
-def describe(error: Exception) -> str:
-    """Return a short name for what went wrong with a peer or the network; never anything secret."""
-    if isinstance(error, (PeerError, FlashError)):
-        return error.name
-    verdict = getattr(error, "verdict", None)
-    if verdict is not None:
-        return verdict.name  # type: ignore[no-any-return]
-    number = error.args[0] if error.args else ""
-    return "%s %s" % (type(error).__name__, number if isinstance(number, int) else "")

@@ -8,6 +8,7 @@ import sys
 import time
 
 from ...core.errors import FlashError
+from ..clock import Clock, sleep
 from ..device import ConfigError, Device
 from ..link import Link
 from ..runner import Runner
@@ -29,6 +30,10 @@ class CPythonPort:
 
     def __init__(self, device: Device) -> None:
         self._device = device
+        clock = Clock(device.time_source)
+        self.now = clock.now
+        self.uptime = clock.uptime
+        self.sleep = sleep
 
     def open(self, agent: "Agent", host: str, port: int) -> Session:
         """Return a session that is up; raise OSError (a refusal carries `verdict`) or a `PeerError`."""
@@ -40,16 +45,6 @@ class CPythonPort:
             raw.close()
             raise
         return Session(Link(sock), agent, self.uptime)
-
-    def now(self) -> "tuple[int | None, str]":
-        return int(time.time()), self._device.time_source
-
-    def uptime(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        if seconds > 0:
-            time.sleep(seconds)
 
 
 def _plain(value: "Any") -> "Any":

@@ -40,7 +40,7 @@ class PinnedSocket:
         self._policy = policy
         self._verdict = verdict
         self._leaf = leaf
-        self._dead: "PinRefused | None" = None
+        self._dead: "OSError | None" = None
 
     def check(self) -> None:
         """Raise `PinRefused` unless the policy as it is now accepts this peer."""
@@ -100,6 +100,44 @@ class PinnedSocket:
 
     def close(self) -> None:
         self._sock.close()
+
+    def drop(self) -> None:
+        """Break the connection: whoever uses it next gets OSError, as when the network had done it."""
+        self._dead = OSError(104)  # ECONNRESET
+        self._sock.close()
+
+
+class PinnedContext:
+    """What MQTT and HTTP libraries take as an `ssl.SSLContext`: its `wrap_socket` gives a pinned stream, handshake done.
+
+    `stream` is the one made last. `cert` and `key` are a TLS client certificate and its key, DER.
+    """
+
+    def __init__(
+        self, policy: "Any", cert: "bytes | None" = None, key: "bytes | None" = None
+    ) -> None:
+        self._policy = policy
+        self._cert = cert
+        self._key = key
+        self.stream: "PinnedSocket | None" = None
+
+    def wrap_socket(
+        self,
+        sock: "Any",
+        server_side: bool = False,
+        server_hostname: "str | None" = None,
+        do_handshake_on_connect: bool = True,
+    ) -> PinnedSocket:
+        """Return a pinned stream over a connected socket; the handshake, and the verdict in it, are never put off."""
+        if server_side or not server_hostname:
+            raise ValueError("everpin's context is for clients that name their server")
+        self.stream = wrap(sock, self._policy, server_hostname, self._cert, self._key)
+        return self.stream
+
+    def drop(self) -> None:
+        """Break the connection that was made last."""
+        if self.stream is not None:
+            self.stream.drop()
 
 
 def context(
@@ -204,4 +242,32 @@ async def open_connection(
     return made, made
 
 
-__all__ = ("PinRefused", "PinnedSocket", "connect", "open_connection", "wrap")
+def attach(device: "Any") -> "Any":
+    """Return an `Attached` whose `context`, a `PinnedContext`, an MQTT library takes; set its `client` to the library's."""
+    from ..attached import Attached
+
+    def drop() -> None:
+        link.context.drop()
+
+    link: "Any" = Attached(device, drop)
+    link.context = PinnedContext(link, read_file(device.client_cert), read_file(device.client_key))
+    return link
+
+
+def read_file(path: "str | None") -> "bytes | None":
+    """Return a file's bytes, None for None."""
+    if path is None:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
+
+
+__all__ = (
+    "PinRefused",
+    "PinnedContext",
+    "PinnedSocket",
+    "attach",
+    "connect",
+    "open_connection",
+    "wrap",
+)
