@@ -42,6 +42,8 @@ TIMING = {
     "rescue_rounds": 2,
     "carrier_budget_s": 8,
     "report_retry_s": 2.0,
+    # amqtt forgets a subscription now and then when a client comes back before its old connection is gone.
+    "pull_every_s": 3.0,
 }
 _HEAP = "512K"
 

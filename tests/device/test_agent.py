@@ -216,6 +216,14 @@ def test_a_clock_below_the_floor_is_none_whatever_its_source():
         assert making.give(agent, "pins-13-exp.cbor") == "accepted"
 
 
+def test_a_live_session_subscribes_again_for_brokers_lose_subscriptions():
+    agent = making.agent(None, {"pull_every_s": 100.0})
+    _poll(agent, 0.0)
+    agent.online("broker.example")
+    pulls = [at for at in range(0, 1000, 5) if _poll(agent, float(at)) == ("pull",)]
+    assert 7 <= len(pulls) <= 13 and pulls[0] >= 75, pulls
+
+
 def test_calls_out_of_order_are_the_callers_mistake():
     agent = making.agent()
     tools.raises(errors.MisuseError, agent.rescued, "http://x/", "nothing")

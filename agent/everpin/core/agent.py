@@ -246,6 +246,7 @@ class Agent:
 
         ("pinned", host, port)     make a pinned connection, then call `online` or `offline`
         ("stay",)                  go on with what is under way
+        ("pull",)                  subscribe to `topics()` on the live session, again
         ("close",)                 end the live session, then call `offline`
         ("rescue", carrier, s)     ask a carrier for `topics(rescue=True)` within s seconds, then call `rescued`
         ("wait", s)                nothing is due for s seconds
@@ -261,7 +262,7 @@ class Agent:
             if self._reconnect or plan.rescue_due():
                 self._turn(state.CLOSE)
                 return ("close",)
-            return ("stay",)
+            return ("pull",) if plan.pull_due() else ("stay",)
         if self.state != state.IDLE:
             return ("close",) if self.state == state.CLOSING else ("stay",)
         self._wide = plan.wide()

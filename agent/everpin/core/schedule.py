@@ -20,6 +20,8 @@ DEFAULTS = {
     # Even while pinned: a thief of an active key, or an overwritten topic, would otherwise withhold for ever.
     "rescue_every_s": 7 * 86400.0,
     "carrier_budget_s": 30.0,
+    # A live session subscribes again: a broker sends what it retains (MQTT 3.1.1 section 3.8.4), and has lost subscriptions before.
+    "pull_every_s": 6 * 3600.0,
     # After an ack that named a newer document than the broker gave.
     "behind_s": 60.0,
     # A report without its ack is sent again, first after so long, then at doubled gaps up to an hour.
@@ -41,6 +43,7 @@ class Schedule:
         self._rescue_rounds = int(values["rescue_rounds"])
         self._every_s = values["rescue_every_s"]
         self._behind_s = values["behind_s"]
+        self._pull_every_s = values["pull_every_s"]
         self._wide_after_s = values["wide_after_s"]
         self._report_retry_s = values["report_retry_s"]
         self.carrier_budget_s = values["carrier_budget_s"]
@@ -56,6 +59,7 @@ class Schedule:
         self._rescue_at: "float | None" = None
         self._behind: "tuple[int, int] | None" = None
         self._last_up: "float | None" = None
+        self._pull_at = 0.0
         self._report_at = 0.0
         self._report_gap_s = self._report_retry_s
         self._writes = 0
@@ -79,6 +83,13 @@ class Schedule:
         if self._rescue_at is None:
             self._rescue_at = self.at + self._jitter(self._every_s)
         return self.at >= self._rescue_at
+
+    def pull_due(self) -> bool:
+        """Return whether the session shall subscribe again, and count that as done."""
+        if self.at < self._pull_at:
+            return False
+        self._pull_at = self.at + self._jitter(self._pull_every_s)
+        return True
 
     def wide(self) -> bool:
         """Return whether the fully released document is taken too: refused by a verdict, or long without a session."""
@@ -121,6 +132,7 @@ class Schedule:
         self._tried = 0
         self._next_dial = None
         self._last_up = self.at
+        self._pull_at = self.at + self._jitter(self._pull_every_s)
         self.acked()  # what an earlier session sent may be lost with it
 
     def lost(self) -> None:

@@ -88,9 +88,12 @@ class Attached:
             self._agent.online(self._host)
             self._up = True
             self._failed = False
-            self._topics = self._agent.topics()
-            for topic in self._topics:
-                self.client.subscribe(topic, 1)
+            self._pull()
+
+    def _pull(self) -> None:
+        self._topics = self._agent.topics()
+        for topic in self._topics:
+            self.client.subscribe(topic, 1)
 
     def disconnected(self) -> None:
         """The session is over."""
@@ -128,6 +131,8 @@ class Attached:
             elif action[0] == "rescue":
                 fetch.visit(self._agent, action[1], action[2])
             elif self._up:
+                if action[0] == "pull":
+                    self._pull()
                 for topic, payload in self._agent.outbox():
                     self.client.publish(topic, payload, qos=1)
             if self._agent.state == "connecting" and (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     class Session(Protocol):
         """A pinned MQTT session that is up; each call raises OSError or a `PeerError` when it is lost."""
 
+        def subscribe(self, topics: "list[str]") -> None: ...
         def tick(self, wait_s: float) -> "list[tuple[str, bytes | None]]": ...
         def publish(self, topic: str, payload: bytes) -> None: ...
         def close(self) -> None: ...
@@ -69,7 +70,7 @@ class Runner:
         elif action[0] == "wait":
             wait = action[1]
         elif self._session is not None:
-            self._tick(self._session)
+            self._tick(self._session, action[0] == "pull")
         self._flush()
         if self._feed is not None:
             self._feed()
@@ -130,8 +131,10 @@ class Runner:
         self._quiet_since = self._port.uptime()
         self._agent.online(host)
 
-    def _tick(self, session: "Session") -> None:
+    def _tick(self, session: "Session", pull: bool) -> None:
         try:
+            if pull:
+                session.subscribe(self._agent.topics())
             for topic, payload in session.tick(_TICK_S):
                 self._quiet_since = self._port.uptime()
                 if payload is None:

@@ -50,7 +50,7 @@ class MqttSession:
         try:
             link.send(self._client.connect())
             self._await("connected", answer_s)
-            link.send(self._client.subscribe(topics))
+            self.subscribe(topics)
             self._await("suback", answer_s)
         except (OSError, PeerError):
             link.close()
@@ -83,6 +83,10 @@ class MqttSession:
             elif event[0] == "too-long":
                 self._early.append((event[1], None))
         return events
+
+    def subscribe(self, topics: "list[str]") -> None:
+        """Ask for topics with QoS 1; what the broker retains of them comes in `tick`."""
+        self._link.send(self._client.subscribe(topics))
 
     def tick(self, wait_s: float) -> "list[tuple[str, bytes | None]]":
         """Return the messages that came within `wait_s`: (topic, payload), payload None for one above the cap."""

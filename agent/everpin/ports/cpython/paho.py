@@ -45,6 +45,13 @@ class AttachedPaho(Attached):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def _pull(self) -> None:
+        super()._pull()
+        for topic in self._topics:
+            self.client.message_callback_add(
+                topic, lambda client, data, item: self._paho_message(item)
+            )
+
     def _paho_message(self, item: "mqtt.MQTTMessage") -> None:
         self.message(item.topic, bytes(item.payload))
 
@@ -58,10 +65,6 @@ class AttachedPaho(Attached):
     ) -> None:
         if not getattr(reason, "is_failure", reason != 0):
             self.connected()
-            for topic in self._topics:
-                client.message_callback_add(
-                    topic, lambda client, data, item: self._paho_message(item)
-                )
         if self._on_connect is not None:
             self._on_connect(client, data, flags, reason, properties)  # type: ignore[call-arg]
 
