@@ -63,14 +63,14 @@ def test_one_connection_carries_the_applications_messages_and_everpins(
     cli.main(
         [
             "init", str(folder), "--fleet", "acme", "--channel", "meters",
-            "--broker", f"localhost:{main}", "--rescue", f"mqtts://localhost:{rescue}",
+            "--broker", f"127.0.0.1:{main}", "--rescue", f"mqtts://127.0.0.1:{rescue}",
         ]
     )  # fmt: skip
     cli.main(["key", *where, "new", "ops", "--no-passphrase"])
-    cli.main(["pin", *where, "add", "localhost", "--from", str(cert)])
+    cli.main(["pin", *where, "add", "127.0.0.1", "--from", str(cert)])
     for key in ("two", "three"):
         (tmp_path / key).write_bytes(pki.key_pem(pki.new_key()))
-    cli.main(["pin", *where, "add", "localhost", "--from", str(tmp_path / "two")])
+    cli.main(["pin", *where, "add", "127.0.0.1", "--from", str(tmp_path / "two")])
     cli.main(["sign", *where, "--yes"])
     assert cli.main(["provision", *where, client]) == 0
     (tmp_path / "client-ca.pem").write_bytes(made.client_ca.pem())
@@ -79,7 +79,7 @@ def test_one_connection_carries_the_applications_messages_and_everpins(
     )
     broker.start(made.server)
     # The application logs in as nobody: that listener is the one for anonymous clients.
-    command = [*program, "localhost", str(rescue), str(folder / "devices" / client)]
+    command = [*program, "127.0.0.1", str(rescue), str(folder / "devices" / client)]
     log = tmp_path / "program.log"
     process = subprocess.Popen(
         command,
@@ -89,10 +89,10 @@ def test_one_connection_carries_the_applications_messages_and_everpins(
     )
     try:
         assert _comes(log, "connected"), log.read_text()
-        cli.main(["pin", *where, "add", "localhost", "--from", str(tmp_path / "three")])
+        cli.main(["pin", *where, "add", "127.0.0.1", "--from", str(tmp_path / "three")])
         cli.main(["sign", *where, "--yes"])
         assert (
-            cli.main(["publish", *where, "--broker", f"localhost:{operator}", "--insecure-plain"])
+            cli.main(["publish", *where, "--broker", f"127.0.0.1:{operator}", "--insecure-plain"])
             == 0
         )
         for word in ("accepted", "confirmed", "report-sent"):

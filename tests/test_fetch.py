@@ -33,15 +33,14 @@ print(json.dumps({"found": found, "error": error, "took_s": time.time() - start}
 """
 
 
-def _ask(interpreter: str, carrier: str, budget_s: float = 2.0) -> dict[str, object]:
-    arguments = ["-c", _RUN, carrier, str(budget_s), *TOPICS]
+def _run(interpreter: str, code: str, arguments: list[str]) -> str:
     if interpreter == "cpython":
-        command = [sys.executable, *arguments]
+        command = [sys.executable, "-c", code, *arguments]
     else:
         program, why = mpy.micropython()
         if program is None:
             pytest.skip(why)
-        command = [program, "-X", "heapsize=256K", *arguments]
+        command = [program, "-X", "heapsize=256K", "-c", code, *arguments]
     env = {
         **os.environ,
         "PYTHONPATH": str(mpy.AGENT),
@@ -49,7 +48,13 @@ def _ask(interpreter: str, carrier: str, budget_s: float = 2.0) -> dict[str, obj
     }
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
-    said: dict[str, object] = json.loads(done.stdout)
+    return done.stdout
+
+
+def _ask(interpreter: str, carrier: str, budget_s: float = 2.0) -> dict[str, object]:
+    said: dict[str, object] = json.loads(
+        _run(interpreter, _RUN, [carrier, str(budget_s), *TOPICS])
+    )
     return said
 
 
@@ -196,6 +201,34 @@ def test_nobody_there_is_an_error(interpreter: str) -> None:
     for scheme in ("http", "mqtt", "mqtts", "https"):
         said = _ask(interpreter, f"{scheme}://127.0.0.1:{port}")
         assert said["found"] == [] and said["error"], said
+
+
+_DIAL = """
+import socket, sys
+from everpin.ports import dial
+real = socket.getaddrinfo
+port = int(sys.argv[1])
+class Fake:
+    SOCK_STREAM = socket.SOCK_STREAM
+    socket = socket.socket
+    def getaddrinfo(self, host, port, *rest):
+        # As a name with an IPv6 address that nothing answers on, and its IPv4 address twice.
+        dead = real("127.0.0.1", 1, 0, socket.SOCK_STREAM)
+        return dead + real("127.0.0.1", port, 0, socket.SOCK_STREAM) * 2
+dial.socket = Fake()
+dial.dial("broker.example", port, 5).close()
+try:
+    dial.dial("broker.example", 1, 5)
+except OSError as error:
+    print("ok", error.args[0])
+"""
+
+
+@interpreters
+def test_every_address_of_a_name_is_tried(interpreter: str) -> None:
+    with hostile.Carrier(hostile.answer(b"")) as carrier:
+        done = _run(interpreter, _DIAL, [str(carrier.port)])
+    assert done.startswith("ok 111"), done
 
 
 @pytest.mark.parametrize("carrier", ["gopher://x/", "http:/x", "mqtt://", "http://h:0/", ""])

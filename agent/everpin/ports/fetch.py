@@ -6,12 +6,12 @@ a hostile carrier costs no more than its budget. What is fetched is worth nothin
 
 import binascii
 import os
-import socket
 
 from ..compat import const
 from ..core import errors, http
 from ..core.carrier import parse_url
 from ..core.errors import FlashError, PeerError
+from .dial import dial
 from .link import Link, seconds
 from .session import MqttSession
 
@@ -38,11 +38,8 @@ def _connect(host: str, port: int, tls: bool, deadline: float) -> Link:
     left = deadline - seconds()
     if left <= 0:
         raise OSError(_ETIMEDOUT)
-    address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
-    sock: "Any" = socket.socket(address[0], socket.SOCK_STREAM)
+    sock: "Any" = dial(host, port, left)
     try:
-        sock.settimeout(left)
-        sock.connect(address[-1])
         if tls:
             context = SSLContext(PROTOCOL_TLS_CLIENT)
             if hasattr(context, "check_hostname"):

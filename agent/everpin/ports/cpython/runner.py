@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import socket
 import sys
 import time
 
 from ...core.errors import FlashError
 from ..clock import Clock, sleep
 from ..device import ConfigError, Device
+from ..dial import dial
 from ..link import Link
 from ..runner import Runner
 from ..session import Session
@@ -38,7 +38,7 @@ class CPythonPort:
     def open(self, agent: "Agent", host: str, port: int) -> Session:
         """Return a session that is up; raise OSError (a refusal carries `verdict`) or a `PeerError`."""
         context = tls.ssl_context(agent, self._device.client_cert, self._device.client_key)
-        raw = socket.create_connection((host, port), _CONNECT_TIMEOUT_S)
+        raw = dial(host, port, _CONNECT_TIMEOUT_S)
         try:
             sock = context.wrap_socket(raw, server_hostname=host)
         except BaseException:

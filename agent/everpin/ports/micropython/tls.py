@@ -5,11 +5,10 @@ exception raised in it aborts the handshake. CERT_NONE would never call it; unde
 parent's signature is dropped, so only the leaf's own key is judged here: the handshake proves that the peer holds it.
 """
 
-import socket
-
 import tls
 
 from ...core import errors
+from ..dial import dial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,15 +210,7 @@ def connect(
     key: "bytes | None" = None,
 ) -> PinnedSocket:
     """Return a pinned stream to `host`:`port`, blocking; raise `PinRefused` or OSError."""
-    address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
-    raw = socket.socket(address[0], socket.SOCK_STREAM)
-    try:
-        raw.settimeout(timeout_s)
-        raw.connect(address[-1])
-    except BaseException:
-        raw.close()
-        raise
-    return wrap(raw, policy, host, cert, key)
+    return wrap(dial(host, port, timeout_s), policy, host, cert, key)
 
 
 async def open_connection(
