@@ -200,3 +200,16 @@ def test_a_damaged_device_folder_is_one_line(
     assert wanted[damage] in err, err
     if held is not None:
         held.close()
+
+
+def test_a_broker_that_acknowledges_and_keeps_something_else_is_noticed(ground: Ground) -> None:
+    from everpin_fleet.connect import Broker as Connection
+    from everpin_fleet.errors import OperatorError
+
+    topics = {f"everpin/1/acme/meters/{number}/pins": b"document" for number in range(20)}
+    with Connection(("localhost", ground.operator), None, timeout_s=2) as operator:
+        operator.publish(topics)
+        operator.read_back(topics)
+        operator.publish({"everpin/1/acme/meters/3/pins": b""})  # deletes what is retained
+        with pytest.raises(OperatorError, match=r"1 of 20 topics .* everpin/1/acme/meters/3/pins"):
+            operator.read_back(topics)

@@ -46,6 +46,16 @@ class Watch(BasePlugin):  # type: ignore[misc]
         )
 
 
+class SteadyBroker(Broker):  # type: ignore[misc]
+    """amqtt without its monitor of old sessions (seen in 0.12.1): it ends a client that is back already, and forgets its topics.
+
+    A client's old session goes when it connects anew; the demo lives a minute.
+    """
+
+    async def _session_monitor(self) -> None:
+        pass
+
+
 async def _main(config: dict[str, Any]) -> None:
     tls = {
         "type": "tcp",
@@ -67,7 +77,7 @@ async def _main(config: dict[str, Any]) -> None:
     plugins: dict[str, Any] = {f"{_MODULE}.Guard": {}, f"{_MODULE}.Watch": {}}
     # amqtt imports the plugins by name: that module is another one than `__main__`.
     importlib.import_module(_MODULE)._USERS.update(config["users"])
-    broker = Broker({"listeners": listeners, "plugins": plugins})
+    broker = SteadyBroker({"listeners": listeners, "plugins": plugins})
     await broker.start()
     kept = Path(config["retained"])
     if kept.exists():

@@ -305,6 +305,8 @@ def _publish(args: argparse.Namespace) -> int:
         trusts = None if args.insecure_plain else documents.trusts_of(folder, found)
         with Broker(_address(args.broker), trusts, args.user, _file(args.password_file)) as broker:
             broker.publish(messages)
+            if not args.no_read_back:
+                broker.read_back(messages)
     if args.json:
         print(
             json.dumps(
@@ -541,6 +543,11 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("publish", _publish)
     broker(made, False)
     made.add_argument("--mirror", metavar="DIR", help="a folder that a web server serves")
+    made.add_argument(
+        "--no-read-back",
+        action="store_true",
+        help="do not ask the broker whether it retains what was published",
+    )
     made.add_argument(
         "--bucket",
         default="all",

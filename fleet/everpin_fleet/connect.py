@@ -70,11 +70,9 @@ class Broker:
         self._answers: list[Any] = []
         self._topics: list[str] = []
         self._client.on_connect = self._connected
-        if on_message is not None:
-            taker = on_message
-            self._client.on_message = lambda client, data, message: taker(
-                message.topic, bytes(message.payload)
-            )
+        self._seen: dict[str, bytes] = {}
+        self._taker = on_message
+        self._client.on_message = self._message
         try:
             self._client.connect(address[0], address[1])
         except PinRefused as error:
@@ -105,6 +103,11 @@ class Broker:
         for topic in self._topics:
             client.subscribe(topic, 1)
 
+    def _message(self, client: Any, data: Any, message: mqtt.MQTTMessage) -> None:
+        self._seen[message.topic] = bytes(message.payload)
+        if self._taker is not None:
+            self._taker(message.topic, bytes(message.payload))
+
     def publish(self, messages: dict[str, bytes], retain: bool = True) -> None:
         """Publish with QoS 1 and wait for every acknowledgement."""
         waiting = [
@@ -120,6 +123,25 @@ class Broker:
                     self._where,
                     "publish again: it does no harm",
                 )
+
+    def read_back(self, messages: dict[str, bytes]) -> None:
+        """Return when the broker gives every topic with that very content: an acknowledgement alone does not say that it retains."""
+        self._seen.clear()
+        topics = list(messages)
+        # At most eight topics in one SUBSCRIBE: AWS IoT takes no more.
+        for at in range(0, len(topics), 8):
+            self._client.subscribe([(topic, 1) for topic in topics[at : at + 8]])
+        until = time.monotonic() + self._timeout_s
+        while time.monotonic() < until:
+            missing = [topic for topic in topics if self._seen.get(topic) != messages[topic]]
+            if not missing:
+                return
+            time.sleep(0.02)
+        raise OperatorError(
+            f"{len(missing)} of {len(topics)} topics are not what was published, {missing[0]} among them",
+            self._where,
+            "may this user read and write them, and does the broker retain messages? --no-read-back skips this check",
+        )
 
     def subscribe(self, topic: str) -> None:
         """Subscribe with QoS 1, and again after each reconnect."""
