@@ -9,7 +9,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from documents import ALPHA, BETA, DELTA, GAMMA, PINS, ROOT, T0, Fleet, Signer, dumps, host, sign1
+from documents import (
+    ALPHA,
+    BETA,
+    DELTA,
+    DEVICE_KEY,
+    GAMMA,
+    PINS,
+    ROOT,
+    T0,
+    Fleet,
+    Signer,
+    derived,
+    host,
+    sign1,
+)
 
 UTC = datetime.UTC
 
@@ -70,9 +84,9 @@ def make(folder: str) -> None:
     )
     put(
         "pins-7-urgent.cbor",
-        fleet.pins(7, [host("broker.example", pin_b, pin_c)], body={-1: True}),
+        fleet.pins(7, [host("broker.example", pin_b, pin_c)], body={-1: [1, 7]}),
     )
-    now = host("broker.example", pin_b, pin_c, fields={-1: True})
+    now = host("broker.example", pin_b, pin_c, fields={-1: [1, 8]})
     put("pins-8-now.cbor", fleet.pins(8, [now]))
     both = [
         host("broker.example", pin_b, pin_c),
@@ -124,4 +138,6 @@ def make(folder: str) -> None:
     put("bad-two-hosts.cbor", fleet.pins(5, real + real))
     put("bad-no-hosts.cbor", fleet.pins(5, []))
     put("bad-upper.cbor", fleet.pins(5, [*real, host("UPPER.example", pin_a, pin_b)]))
-    put("secrets.cbor", dumps({1: b"k" * 32, 2: "meter-1", 3: "password"}))
+    put("secrets.cbor", fleet.sealed_secrets())
+    put("device.key", DEVICE_KEY)
+    put("report.key", derived(DEVICE_KEY, "report", "acme", "meter-1"))

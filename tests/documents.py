@@ -6,6 +6,8 @@ from typing import Any
 import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ROOT, PINS = 65101, 65102
@@ -21,6 +23,23 @@ DELTA = hashlib.sha256(b"delta").digest()
 
 def dumps(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
+
+
+# A device's key, and what is derived from it (core/sealing.py), by another implementation.
+DEVICE_KEY = bytes(range(32))
+
+
+def derived(device_key: bytes, purpose: str, fleet: str, device: str) -> bytes:
+    info = f"everpin/1 {purpose}\0{fleet}\0{device}".encode()
+    return HKDF(hashes.SHA256(), 32, None, info).derive(device_key)
+
+
+def seal(device_key: bytes, fleet: str, device: str, fields: dict[int, Any]) -> bytes:
+    head, nonce = dumps({1: 31}), b"n" * 13
+    aad = dumps(["Encrypt0", head, dumps(["everpin/1", fleet, device])])
+    key = derived(device_key, "seal", fleet, device)
+    sealed = AESCCM(key, 16).encrypt(nonce, dumps(fields), aad)
+    return dumps(cbor2.CBORTag(16, [head, {5: nonce}, sealed]))
 
 
 class Signer:
@@ -102,6 +121,10 @@ class Fleet:
         signer = how.pop("signer", self.signer)
         fleet, channel = how.pop("fleet", self.name), how.pop("channel", self.channel)
         return sign1(signer, how.pop("typ", PINS), full, fleet, channel, **how)
+
+    def sealed_secrets(self, device: str = "meter-1") -> bytes:
+        """Return a secrets record sealed with cryptography's own CCM and HKDF."""
+        return seal(DEVICE_KEY, self.name, device, {2: device, 3: "password"})
 
     def factory(
         self, device: str = "meter-1", pins: bytes | None = None, build_time: int = T0

@@ -23,10 +23,10 @@ MUTANTS = {
     ),
     "the signature check": (
         "core/cose.py",
-        "if not crypto.verify(key.alg, key.raw, to_be_signed, message.signature):",
-        "if False:",
+        "if crypto.verify(alg, key.raw, message.to_be_signed(protected, aad), signature):",
+        "if True:",
     ),
-    "the number check": ("core/accept.py", "if parsed.number < held:", "if False:"),
+    "the number check": ("core/accept.py", "if number < trust.marks.number:", "if False:"),
 }
 
 

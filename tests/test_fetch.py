@@ -23,7 +23,7 @@ from everpin.ports import fetch
 found, error = [], None
 start = time.time()
 try:
-    for topic, payload in fetch.ask(sys.argv[1], sys.argv[3:], float(sys.argv[2])):
+    for topic, payload in fetch.ask(sys.argv[1], lambda: sys.argv[3:], float(sys.argv[2])):
         found.append([topic, None if payload is None else len(payload)])
         if len(found) > 50:
             break

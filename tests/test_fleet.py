@@ -10,9 +10,8 @@ import pytest
 
 import cddl
 from everpin.core import accept
-from everpin.core.store import REGION_BYTES, Store
 from everpin.ports.cpython import cli as everpin_cli
-from everpin.ports.fileflash import FileFlash
+from everpin.ports.device import Device
 from everpin_fleet import cli
 from everpin_sim import pki
 from everpin_sim.broker import Broker, mosquitto_path
@@ -124,10 +123,16 @@ def test_a_provisioned_image_starts_a_device_and_is_for_its_owner_alone(fleet: P
     assert _run("provision", "--fleet", str(fleet), "meter-1", "--mqtt-user", "meter-1") == 0
     image = fleet / "devices" / "meter-1" / "flash.img"
     assert image.stat().st_mode & 0o077 == 0
-    store = Store(FileFlash(str(image), REGION_BYTES))
-    assert store.factory.device == "meter-1" and store.load().pins.number == (1, 1)
-    secrets = store.secrets()
-    assert secrets is not None and secrets.user == "meter-1" and len(secrets.report_key) == 32
+    device = Device(str(image.parent))
+    assert device.store.device == "meter-1" and device.agent.number == (1, 1)
+    assert device.agent.secrets is not None and device.agent.secrets.user == "meter-1"
+    assert (image.parent / "device.key").stat().st_mode & 0o077 == 0
+    device.close()
+    # Another board's key opens nothing, and stops nothing.
+    (image.parent / "device.key").write_bytes(bytes(32))
+    swapped = Device(str(image.parent))
+    assert swapped.agent.secrets is None and swapped.agent.number == (1, 1)
+    swapped.close()
 
 
 def test_a_mirror_is_a_folder_of_the_topics_names(fleet: Path, tmp_path: Path) -> None:

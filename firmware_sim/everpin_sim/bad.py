@@ -14,7 +14,7 @@ def all_of(folder: Path, scratch: Path) -> list[tuple[str, bytes]]:
     ours = keys.load(folder, found.pins_signers[0], None)
     stranger = keys.create(scratch, "stranger", "ed25519", None)
     body = documents.pins_body(found, (number[0], number[1] + 1))
-    iat = cose.claims(cose.sign1(good, cose.PINS).payload)[claims.IAT]
+    iat = cose.claims(cose.signed(good, cose.PINS).payload)[claims.IAT]
 
     def said(fleet: str, channel: str) -> dict[int, object]:
         return {claims.ISS: fleet, claims.AUD: channel, claims.IAT: iat, claims.BODY: body}
@@ -40,6 +40,6 @@ def all_of(folder: Path, scratch: Path) -> list[tuple[str, bytes]]:
 
 def _altered(document: bytes) -> bytes:
     """Return a document with one bit of a pin turned: its encoding stays right, its signature does not."""
-    hosts = cose.claims(cose.sign1(document, cose.PINS).payload)[claims.BODY][3]
+    hosts = cose.claims(cose.signed(document, cose.PINS).payload)[claims.BODY][3]
     at = document.index(hosts[0][3][0][0])
     return document[:at] + bytes([document[at] ^ 1]) + document[at + 1 :]

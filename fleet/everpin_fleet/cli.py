@@ -130,7 +130,7 @@ def _init(args: argparse.Namespace) -> int:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    files.write(folder / "report.key", os.urandom(32), 0o600)
+    files.write(folder / provision.MASTER, os.urandom(32), 0o600)
     for name in ("keys", "root", "pins", "devices"):
         (folder / name).mkdir(exist_ok=True)
     print(

@@ -119,8 +119,6 @@ def pins_body(policy: Policy, number: tuple[int, int]) -> dict[int, Any]:
     }
     if policy.time_sources:
         body[9] = list(policy.time_sources)
-    if policy.urgent:
-        body[-1] = True
     if policy.forbidden:
         body[-2] = list(policy.forbidden)
     return body
@@ -189,8 +187,8 @@ def draft_pins(
     have = numbers(folder)
     number = (version.version, have[-1][1] + 1 if have else 1)
     body = pins_body(policy, number)
-    if urgent:
-        body[-1] = True
+    if urgent or policy.urgent:
+        body[-1] = list(number)
     iat = int(time.time())
     lines = []
     new = _as_device(body)
@@ -198,7 +196,7 @@ def draft_pins(
         path = pins_path(folder, have[-1])
         data = files.read(path)
         old = parsed(data, path)
-        iat = max(iat, int(cose.claims(cose.sign1(data, cose.PINS).payload)[claims.IAT]))
+        iat = max(iat, int(cose.claims(cose.signed(data, cose.PINS).payload)[claims.IAT]))
         _mistakes(old, new, reinstate, no_overlap)
         lines = changes(old, new)
     else:
@@ -242,7 +240,7 @@ def sign_pins(
         if trust is None:
             accept.first(policy.fleet, policy.channel, files.read(root_path(folder)), document, 0)
         else:
-            accept.pins_document(trust, document)
+            accept.document(trust, document, kind=cose.PINS)
     except PeerError as error:
         raise OperatorError(
             f"devices would refuse this document ({error.name})",
@@ -273,8 +271,8 @@ def trusts_of(folder: Path, policy: Policy) -> list[Trust]:
         first = files.read(pins_path(folder, have[0]))
         found = [accept.first(policy.fleet, policy.channel, root, first, 0)]
         for number in have[1:]:
-            newer = accept.pins_document(found[-1], files.read(pins_path(folder, number)))
-            found.append(newer or found[-1])
+            newer, _ = accept.document(found[-1], files.read(pins_path(folder, number)))
+            found.append(newer)
     except PeerError as error:
         raise OperatorError(
             f"the signed documents do not follow each other ({error.name})", str(folder / "pins")

@@ -1,11 +1,14 @@
 """Provisioning: a device's flash image and configuration."""
 
 import json
+import os
 import time
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from everpin import crypto
-from everpin.core import factory, store
+from everpin.core import factory, sealing, store
 from everpin.core.errors import FlashError, MisuseError, PeerError
 from everpin.ports.fileflash import FileFlash, create
 
@@ -13,12 +16,35 @@ from . import documents, files
 from .errors import OperatorError
 from .policy import Policy
 
+MASTER = "master.key"
+
+
+def device_key(folder: Path, fleet: str, device: str) -> bytes:
+    """Return a device's key: HKDF of the fleet's master secret (RFC 5869), so that the operator keeps one secret only."""
+    master = files.read_secret(folder / MASTER)
+    info = b"everpin/1 device\x00" + fleet.encode() + b"\x00" + device.encode()
+    return crypto.hkdf_sha256(master, b"", info, sealing.DEVICE_KEY_BYTES)
+
 
 def report_key(folder: Path, fleet: str, device: str) -> bytes:
-    """Return a device's report key: HKDF of the fleet's secret (RFC 5869), so that a collector needs one secret only."""
-    master = files.read_secret(folder / "report.key")
-    info = b"everpin/1 report\x00" + fleet.encode() + b"\x00" + device.encode()
-    return crypto.hkdf_sha256(master, b"", info, 32)
+    """Return the key of a device's reports."""
+    return sealing.report_key(device_key(folder, fleet, device), fleet, device)
+
+
+def _key_der(path: Path) -> bytes:
+    """Return a private key file as PKCS#8 DER."""
+    data = files.read_secret(path)
+    try:
+        key = serialization.load_pem_private_key(data, None)
+    except (ValueError, TypeError):
+        raise OperatorError(
+            "this is no private key in PEM without a passphrase", str(path)
+        ) from None
+    return key.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def provision(
@@ -46,7 +72,7 @@ def provision(
         else files.read_secret(password_file).rstrip(b"\r\n").decode()
     )
     cert = None if client_cert is None else files.read(client_cert)
-    key = None if client_key is None else files.read_secret(client_key)
+    key = None if client_key is None else _key_der(client_key)
     root = files.read(documents.root_path(folder))
     try:
         body = factory.encode(policy.fleet, policy.channel, device, root, pins, int(time.time()))
@@ -54,13 +80,20 @@ def provision(
         raise OperatorError(
             f"{device!r} is no device name", "", "1 to 64 bytes without spaces, '/', '+' or '#'"
         ) from None
-    secrets = factory.encode_secrets(report_key(folder, policy.fleet, device), user, password)
+    secret = device_key(folder, policy.fleet, device)
+    sealed = sealing.seal(
+        secret,
+        policy.fleet,
+        device,
+        os.urandom(sealing.NONCE_BYTES),
+        factory.encode_secrets(factory.Secrets(user, password, key)),
+    )
     try:
         out.mkdir(parents=True, exist_ok=True)
         part = out / "flash.img.new"
         create(str(part), store.REGION_BYTES)
         flash = FileFlash(str(part), store.REGION_BYTES, store.SECTOR)
-        store.provision(flash, body, secrets)
+        store.provision(flash, body, sealed)
         store.Store(flash).load()  # the device's own code has the last word
         flash.close()
         part.replace(image)
@@ -70,11 +103,11 @@ def provision(
         ) from None
     except OSError as error:
         raise OperatorError(str(error.strerror), str(out)) from None
-    config: dict[str, object] = {"flash": "flash.img", "client_cert": None, "client_key": None}
-    if cert is not None and key is not None:
+    files.write(out / "device.key", secret, 0o600)
+    config: dict[str, object] = {"flash": "flash.img", "device_key": "device.key"}
+    if cert is not None:
         files.write(out / "client.pem", cert)
-        files.write(out / "client.key", key, 0o600)
-        config |= {"client_cert": "client.pem", "client_key": "client.key"}
+        config["client_cert"] = "client.pem"
     if timing:
         config["timing"] = timing
     files.write(out / "device.json", (json.dumps(config, indent=2) + "\n").encode())

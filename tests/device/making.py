@@ -26,7 +26,8 @@ def flash(factory="factory.cbor"):
 
 
 def agent(on=None, timing=None):
-    return Agent(Store(on if on is not None else flash()), Random(), timing)
+    store = Store(on if on is not None else flash())
+    return Agent(store, Random(), timing, tools.data("device.key"))
 
 
 def bucket_topic(made):

@@ -2,7 +2,7 @@
 
 import making
 import tools
-from everpin.core import accept, errors
+from everpin.core import errors
 from everpin.core.store import Store
 
 REFUSALS = (
@@ -43,7 +43,7 @@ def test_every_attack_and_mistake_is_refused_by_its_own_error():
     trust = _trust()
     for name, error in REFUSALS:
         try:
-            accept.pins_document(trust, tools.data(name))
+            tools.pins(trust, tools.data(name))
             raised = "accepted"
         except errors.PeerError as refusal:
             raised = refusal.name
@@ -63,66 +63,57 @@ def test_a_refused_document_leaves_flash_and_trust_byte_identical():
 
 
 def test_a_newer_document_comes_into_force():
-    trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
+    trust = tools.pins(_trust(), tools.data("pins-2.cbor"))
     assert trust.pins.number == (1, 2) and trust.marks.number == (1, 2)
 
 
 def test_a_document_signed_with_esp256_comes_into_force():
     trust = Store(making.flash("factory-p256.cbor")).load()
-    assert accept.pins_document(trust, tools.data("p256-2.cbor")).pins.number == (1, 2)
+    assert tools.pins(trust, tools.data("p256-2.cbor")).pins.number == (1, 2)
 
 
 def test_the_document_in_force_is_no_news():
-    trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
-    assert accept.pins_document(trust, tools.data("pins-2.cbor")) is None
+    trust = tools.pins(_trust(), tools.data("pins-2.cbor"))
+    assert tools.pins(trust, tools.data("pins-2.cbor")) is None
 
 
 def test_a_replayed_older_document_is_rollback():
-    trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
-    tools.raises(errors.ROLLBACK, accept.pins_document, trust, tools.data("pins-1.cbor"))
+    trust = tools.pins(_trust(), tools.data("pins-2.cbor"))
+    tools.raises(errors.ROLLBACK, tools.pins, trust, tools.data("pins-1.cbor"))
 
 
 def test_an_equal_number_with_other_content_is_equivocation():
-    trust = accept.pins_document(_trust(), tools.data("pins-2.cbor"))
-    tools.raises(errors.EQUIVOCATION, accept.pins_document, trust, tools.data("pins-2-other.cbor"))
+    trust = tools.pins(_trust(), tools.data("pins-2.cbor"))
+    tools.raises(errors.EQUIVOCATION, tools.pins, trust, tools.data("pins-2-other.cbor"))
 
 
 def test_unknown_positive_keys_are_ignored():
-    assert accept.pins_document(
-        _trust(), tools.data("pins-14-unknown-positive.cbor")
-    ).pins.number == (1, 14)
+    assert tools.pins(_trust(), tools.data("pins-14-unknown-positive.cbor")).pins.number == (1, 14)
 
 
 def test_exp_refuses_only_by_a_time_source_that_signed_policy_names():
     before = _trust()
     late = making.T0 + 10_000_000
     # The factory's policy names no source: no clock of any kind refuses.
-    named = accept.pins_document(before, tools.data("pins-12-exp.cbor"), late, "rtc")
-    tools.raises(
-        errors.EXPIRED, accept.pins_document, named, tools.data("pins-13-exp.cbor"), late, "rtc"
-    )
-    assert accept.pins_document(named, tools.data("pins-13-exp.cbor"), late, "ntp") is not None
-    assert accept.pins_document(named, tools.data("pins-13-exp.cbor"), None, "") is not None
-    assert (
-        accept.pins_document(named, tools.data("pins-13-exp.cbor"), making.T0 + 999, "rtc")
-        is not None
-    )
+    named = tools.pins(before, tools.data("pins-12-exp.cbor"), late, "rtc")
+    tools.raises(errors.EXPIRED, tools.pins, named, tools.data("pins-13-exp.cbor"), late, "rtc")
+    assert tools.pins(named, tools.data("pins-13-exp.cbor"), late, "ntp") is not None
+    assert tools.pins(named, tools.data("pins-13-exp.cbor"), None, "") is not None
+    assert tools.pins(named, tools.data("pins-13-exp.cbor"), making.T0 + 999, "rtc") is not None
 
 
 def test_in_rescue_exp_never_refuses():
-    named = accept.pins_document(_trust(), tools.data("pins-12-exp.cbor"))
+    named = tools.pins(_trust(), tools.data("pins-12-exp.cbor"))
     late = making.T0 + 10_000_000
-    assert (
-        accept.pins_document(named, tools.data("pins-13-exp.cbor"), late, "rtc", True) is not None
-    )
+    assert tools.pins(named, tools.data("pins-13-exp.cbor"), late, "rtc", True) is not None
 
 
 def test_the_floor_rises_with_accepted_documents_and_never_falls():
     trust = _trust()
     assert trust.marks.floor == making.T0
-    trust = accept.pins_document(trust, tools.data("pins-2.cbor"))
+    trust = tools.pins(trust, tools.data("pins-2.cbor"))
     assert trust.marks.floor == making.T0 + 100
-    trust = accept.pins_document(trust, tools.data("pins-7-urgent.cbor"))
+    trust = tools.pins(trust, tools.data("pins-7-urgent.cbor"))
     assert trust.marks.floor == making.T0 + 100
 
 
@@ -130,5 +121,5 @@ def test_every_truncation_of_a_document_is_refused():
     trust = _trust()
     data = tools.data("pins-2.cbor")
     for length in range(len(data)):
-        tools.raises(errors.PeerError, accept.pins_document, trust, data[:length])
-    tools.raises(errors.PeerError, accept.pins_document, trust, data + b"\x00")
+        tools.raises(errors.PeerError, tools.pins, trust, data[:length])
+    tools.raises(errors.PeerError, tools.pins, trust, data + b"\x00")

@@ -140,8 +140,8 @@ def test_an_authentic_ack_that_names_a_newer_document_brings_a_rescue_soon():
     agent.online("broker.example")
     making.give(agent, "bad-unsigned.cbor")
     _, data = agent.outbox()[0]
-    nonce = report.open_report(b"k" * 32, "acme", "meter-1", data)[7]
-    ack = report.make_ack(b"k" * 32, "acme", "meter-1", nonce, (1, 9), making.T0)
+    nonce = report.open_report(tools.data("report.key"), "acme", "meter-1", data)[7]
+    ack = report.make_ack(tools.data("report.key"), "acme", "meter-1", nonce, (1, 9), making.T0)
     agent.receive("everpin/1/acme/ack/meter-1", ack)
     assert _poll(agent, 5.0) == ("stay",)
     assert _poll(agent, 13.0) == ("close",)
@@ -183,6 +183,18 @@ def test_back_off_survives_a_reboot():
     _until(agent, "rescue", 0.0)
     agent = making.agent(flash, TIMING)
     assert _poll(agent, 0.0)[0] == "rescue", "what was due is due still"
+
+
+def test_a_session_ends_back_off_also_for_a_device_that_loses_its_power():
+    flash = making.flash()
+    agent = making.agent(flash, TIMING)
+    _until(agent, "rescue", 0.0)
+    agent.rescued("http://mirror.example/pins", "nothing")
+    while _poll(agent, 1000.0)[0] != "pinned":
+        pass
+    agent.online("broker.example")
+    agent = making.agent(flash, TIMING)
+    assert _poll(agent, 0.0)[0] == "pinned"
 
 
 def test_the_days_journal_writes_are_bounded():

@@ -5,14 +5,15 @@ from everpin.core import cbor, cose, errors, limits
 
 
 def test_a_document_above_the_cap_is_refused_by_its_length_alone():
-    tools.raises(errors.TOO_LONG, cose.sign1, bytes(limits.DOCUMENT_MAX_BYTES + 1), cose.PINS)
-    tools.raises(errors.ENCODING, cose.sign1, bytes(limits.DOCUMENT_MAX_BYTES), cose.PINS)
+    tools.raises(errors.TOO_LONG, cose.signed, bytes(limits.DOCUMENT_MAX_BYTES + 1), cose.PINS)
+    tools.raises(errors.ENCODING, cose.signed, bytes(limits.DOCUMENT_MAX_BYTES), cose.PINS)
 
 
 def test_an_envelope_of_another_shape_is_refused():
     head = cbor.dumps({1: -19, 4: b"k" * 8, 16: cose.PINS})
     good = [head, {}, b"payload", b"s" * 64]
-    assert cose.sign1(cbor.dumps(cbor.Tag(18, good)), cose.PINS).kid == b"k" * 8
+    found = cose.signed(cbor.dumps(cbor.Tag(18, good)), cose.PINS)
+    assert found.signatures == [(b"", -19, b"k" * 8, b"s" * 64)]
     for parts in (
         good[:3],
         good + [b""],
@@ -22,10 +23,10 @@ def test_an_envelope_of_another_shape_is_refused():
         {},
         7,
     ):
-        tools.raises(errors.SHAPE, cose.sign1, cbor.dumps(cbor.Tag(18, parts)), cose.PINS)
-    tools.raises(errors.SHAPE, cose.sign1, cbor.dumps(good), cose.PINS)
-    tools.raises(errors.SHAPE, cose.sign1, cbor.dumps(cbor.Tag(98, good)), cose.PINS)
-    tools.raises(errors.WRONG_TYPE, cose.sign1, cbor.dumps(cbor.Tag(18, good)), cose.ROOT)
+        tools.raises(errors.SHAPE, cose.signed, cbor.dumps(cbor.Tag(18, parts)), cose.PINS)
+    tools.raises(errors.SHAPE, cose.signed, cbor.dumps(good), cose.PINS)
+    tools.raises(errors.SHAPE, cose.signed, cbor.dumps(cbor.Tag(98, good)), cose.PINS)
+    tools.raises(errors.WRONG_TYPE, cose.signed, cbor.dumps(cbor.Tag(18, good)), cose.ROOT)
 
 
 def test_unknown_headers_and_crit_are_refused():
@@ -35,4 +36,30 @@ def test_unknown_headers_and_crit_are_refused():
         {1: "x", 4: b"k", 16: cose.PINS},
     ):
         parts = [cbor.dumps(head), {}, b"payload", b"s" * 64]
-        tools.raises(errors.SHAPE, cose.sign1, cbor.dumps(cbor.Tag(18, parts)), cose.PINS)
+        tools.raises(errors.SHAPE, cose.signed, cbor.dumps(cbor.Tag(18, parts)), cose.PINS)
+
+
+def _several(signatures, head=None):
+    parts = [cbor.dumps(head or {16: cose.ROOT}), {}, b"payload", signatures]
+    return cbor.dumps(cbor.Tag(98, parts))
+
+
+def test_several_signers_stand_in_a_cose_sign_and_one_bad_shape_refuses_it():
+    mine = [cbor.dumps({1: -19, 4: b"k" * 8}), {}, b"s" * 64]
+    found = cose.signed(_several([mine, mine]), cose.ROOT)
+    assert len(found.signatures) == 2 and not found.single
+    for signatures in (
+        [],
+        [mine[:2]],
+        [[mine[0], {1: 1}, mine[2]]],
+        [[cbor.dumps({1: -19, 4: b"k" * 8, 16: cose.ROOT}), {}, b"s"]],
+        [[cbor.dumps({1: -19}), {}, b"s"]],
+        [[7, {}, b"s"]],
+        [mine, 7],
+        [mine] * (limits.MAX_SIGNATURES + 1),
+        b"x",
+    ):
+        tools.raises(errors.SHAPE, cose.signed, _several(signatures), cose.ROOT)
+    # The signers' headers stand with the signers, what the message is stands with the message.
+    tools.raises(errors.SHAPE, cose.signed, _several([mine], {1: -19, 16: cose.ROOT}), cose.ROOT)
+    tools.raises(errors.WRONG_TYPE, cose.signed, _several([mine]), cose.PINS)

@@ -4,7 +4,9 @@ import making
 import tools
 from everpin.core import cbor, cose, errors, limits, report
 
-KEY = b"k" * 32
+
+def _key():
+    return tools.data("report.key")
 
 
 def _made(agent):
@@ -12,8 +14,8 @@ def _made(agent):
     return topic, data
 
 
-def _ack(agent, nonce, number=(1, 2), key=KEY):
-    return report.make_ack(key, "acme", agent.device, nonce, number, making.T0)
+def _ack(agent, nonce, number=(1, 2), key=None):
+    return report.make_ack(key or _key(), "acme", agent.device, nonce, number, making.T0)
 
 
 def _eventful(timing=None):
@@ -26,7 +28,7 @@ def test_a_report_says_who_what_and_which_number():
     agent = _eventful()
     topic, data = _made(agent)
     assert topic == "everpin/1/acme/report/meter-1"
-    said = report.open_report(KEY, "acme", "meter-1", data)
+    said = report.open_report(_key(), "acme", "meter-1", data)
     assert said[4] == [1, 2] and said[5] == 1 and said[8] is False
     assert [event[1] for event in said[6]] == [report.ACCEPTED]
 
@@ -35,19 +37,19 @@ def test_a_report_is_authentic_for_one_device_fleet_and_key_only():
     _, data = _made(_eventful())
     for key, fleet, device in (
         (b"x" * 32, "acme", "meter-1"),
-        (KEY, "other", "meter-1"),
-        (KEY, "acme", "meter-2"),
+        (_key(), "other", "meter-1"),
+        (_key(), "acme", "meter-2"),
     ):
         tools.raises(errors.BAD_ACK, report.open_report, key, fleet, device, data)
     for at in range(len(data)):
         broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-        tools.raises(errors.PeerError, report.open_report, KEY, "acme", "meter-1", broken)
+        tools.raises(errors.PeerError, report.open_report, _key(), "acme", "meter-1", broken)
 
 
 def test_an_ack_for_the_reports_nonce_empties_the_queue():
     agent = _eventful()
     _, data = _made(agent)
-    nonce = report.open_report(KEY, "acme", "meter-1", data)[7]
+    nonce = report.open_report(_key(), "acme", "meter-1", data)[7]
     assert agent.receive("everpin/1/acme/ack/meter-1", _ack(agent, nonce)) == "acked"
     assert len(agent.events) == 0 and agent.outbox() == []
 
@@ -55,7 +57,7 @@ def test_an_ack_for_the_reports_nonce_empties_the_queue():
 def test_a_replayed_or_forged_ack_says_nothing():
     agent = _eventful()
     _, data = _made(agent)
-    nonce = report.open_report(KEY, "acme", "meter-1", data)[7]
+    nonce = report.open_report(_key(), "acme", "meter-1", data)[7]
     topic = "everpin/1/acme/ack/meter-1"
     assert agent.receive(topic, _ack(agent, b"0" * 16)) == "bad-ack"
     assert agent.receive(topic, _ack(agent, nonce, (1, 2), b"x" * 32)) == "bad-ack"
@@ -70,8 +72,8 @@ def test_the_time_of_an_ack_is_never_used():
     agent = _eventful()
     floor = agent.trust.marks.floor
     _, data = _made(agent)
-    nonce = report.open_report(KEY, "acme", "meter-1", data)[7]
-    late = report.make_ack(KEY, "acme", "meter-1", nonce, (1, 2), 0xFFFFFFFF)
+    nonce = report.open_report(_key(), "acme", "meter-1", data)[7]
+    late = report.make_ack(_key(), "acme", "meter-1", nonce, (1, 2), 0xFFFFFFFF)
     assert agent.receive("everpin/1/acme/ack/meter-1", late) == "acked"
     assert agent.trust.marks.floor == floor
 
@@ -119,9 +121,11 @@ def test_a_full_report_fits_the_cap_of_a_document():
         events.note(
             report.PIN_FAILURE, "%03d" % number + "h" * 250, 31, (1, 1), b"p" * 32, making.T0
         )
-    data = report.make(KEY, "acme", "m", b"e" * 8, 1, (1, 1), 1, events.copy(), b"n" * 16, False)
+    data = report.make(
+        _key(), "acme", "m", b"e" * 8, 1, (1, 1), 1, events.copy(), b"n" * 16, False
+    )
     assert len(data) <= limits.DOCUMENT_MAX_BYTES
-    assert len(report.open_report(KEY, "acme", "m", data)[6]) == limits.REPORT_MAX_EVENTS
+    assert len(report.open_report(_key(), "acme", "m", data)[6]) == limits.REPORT_MAX_EVENTS
 
 
 def test_events_survive_a_reboot_and_an_ack_counts_only_what_was_sent():
@@ -132,7 +136,7 @@ def test_events_survive_a_reboot_and_an_ack_counts_only_what_was_sent():
     agent = making.agent(flash)
     assert len(agent.events) == 1
     _, data = _made(agent)
-    nonce = report.open_report(KEY, "acme", "meter-1", data)[7]
+    nonce = report.open_report(_key(), "acme", "meter-1", data)[7]
     making.give(agent, "bad-unsigned.cbor")
     agent.receive("everpin/1/acme/ack/meter-1", _ack(agent, nonce))
     assert [event[1] for event in agent.events.copy()] == [report.REFUSED]
@@ -153,5 +157,5 @@ def test_a_journal_of_junk_is_passed_over():
 
 
 def test_a_mac0_of_another_type_is_refused():
-    data = cose.make_mac0(cose.ACK, KEY, cose.external_aad("acme", "meter-1"), cbor.dumps({}))
-    tools.raises(errors.WRONG_TYPE, report.open_report, KEY, "acme", "meter-1", data)
+    data = cose.make_mac0(cose.ACK, _key(), cose.external_aad("acme", "meter-1"), cbor.dumps({}))
+    tools.raises(errors.WRONG_TYPE, report.open_report, _key(), "acme", "meter-1", data)

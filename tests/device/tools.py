@@ -2,7 +2,7 @@
 
 import os
 
-from everpin.core import errors
+from everpin.core import accept, cose, errors
 
 
 def data(name):
@@ -10,6 +10,12 @@ def data(name):
     path = os.getenv("EVERPIN_TEST_DATA") + "/" + name
     with open(path, "rb") as file:
         return file.read(os.stat(path)[6])  # in one piece: a small heap fragments
+
+
+def pins(trust, data, now=None, source="", rescue=False):
+    """Return the trust state after a `pins` document, None when it was known."""
+    newer, became = accept.document(trust, data, now, source, rescue, cose.PINS)
+    return None if became == accept.KNOWN else newer
 
 
 def raises(error, call, *args):

@@ -4,9 +4,19 @@ An application that has its own MQTT connection needs five calls: `topics`, `rec
 (the TLS ports make the last two). everpin's own runner is one more caller, through `poll`.
 """
 
-from hashlib import sha256
-
-from . import accept, cbor, errors, report, state, topics, verdict
+from . import (
+    accept,
+    cbor,
+    cose,
+    errors,
+    limits,
+    report,
+    reporter,
+    sealing,
+    state,
+    topics,
+    verdict,
+)
 from .errors import FlashError, MisuseError, PeerError
 from .schedule import Schedule
 
@@ -15,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .factory import Secrets
     from .store import Store
     from .verdict import Verdict
 
@@ -38,16 +49,14 @@ class Agent:
         store: "Store",
         random: "Callable[[int], bytes]",
         timing: "dict[str, float] | None" = None,
+        device_key: "bytes | None" = None,
     ) -> None:
         self._store = store
         self._random = random
         self.trust = store.load()
-        # The key that reports rest on may be lost; trust is not (DESIGN section 8).
-        self.secrets = store.secrets()
-        self.device = store.factory.device
+        self.device = store.device
         self.generation = 1
         self.state = state.IDLE
-        self.events = report.Events()
         self._schedule = Schedule(random, timing or {})
         self._log: "list[dict[str, Any]]" = []
         self._now: "int | None" = None
@@ -55,11 +64,25 @@ class Agent:
         self._host = ""  # of the live session
         self._reconnect = False
         self._wide = False
-        self._epoch = random(8)
-        self._counter = 0
-        self._sent: "tuple[bytes, list[dict[int, Any]]] | None" = None
-        self._fresh = False
+        self._walked = 0  # roots taken on this connection
+        self._pull = False
+        # The device key, and what is sealed under it, may be lost or another board's; trust is not (DESIGN section 8).
+        self.secrets: "Secrets | None" = None
+        key = None
+        if device_key is not None:
+            key = sealing.report_key(device_key, store.fleet, store.device)
+            self.secrets = sealing.open_secrets(
+                device_key, store.fleet, store.device, store.sealed_secrets()
+            )
+            if self.secrets is None:
+                self._say("secrets-sealed")
+        self._reporter = reporter.Reporter(random, store.fleet, store.device, key)
+        self.events = self._reporter.events
         self._restore_journal()
+        if store.restored:
+            # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
+            self._schedule.restored()
+            self._say("flash-restored")
         try:
             store.heal()
         except (FlashError, OSError) as error:
@@ -75,7 +98,7 @@ class Agent:
 
     def trust_digest(self) -> bytes:
         """Return SHA-256 of the commit body: equal digests are the same trust state, byte for byte."""
-        return sha256(self.trust.marks.encode()).digest()
+        return self.trust.digest()
 
     def drain(self) -> "list[dict[str, Any]]":
         """Return and forget what happened since the last call, as maps with "event"."""
@@ -114,7 +137,7 @@ class Agent:
             return
         if self.trust.confirmed(found.entry):
             return
-        trust = self.trust.confirm(found.entry)
+        trust = self.trust.confirm(found.entry, found.host)
         if self._commit(trust, None):
             self.events.note(report.CONFIRMED, found.entry, 0, self.number, found.pin, self._now)
             self._say("confirmed", host=found.entry, number=self.number)
@@ -123,41 +146,61 @@ class Agent:
 
     def topics(self, rescue: bool = False) -> "list[str]":
         """Return the exact topics to subscribe to, or to ask a mirror for; in rescue none that names the device."""
+        trust = self.trust
+        if trust.behind():
+            # The newest root was lost on flash: that very one comes back, and no other.
+            found = [topics.root(trust.fleet, trust.marks.root_version)]
+        else:
+            found = topics.next_roots(trust.fleet, trust.root.version)
+        # A bucket holds one device in 64: no identity.
+        found.append(
+            topics.pins(trust.fleet, trust.channel, topics.bucket(trust.fleet, self.device))
+        )
+        if self._wide:
+            found.append(topics.pins(trust.fleet, trust.channel))
+        if not rescue:
+            found.append(topics.ack(trust.fleet, self.device))
+        return found
+
+    def _kind(self, topic: str) -> "int | None":
+        """Return the document type that a topic is for, None for a topic that is not ours."""
         fleet = self.trust.fleet
         channel = self.trust.channel
-        found = topics.next_roots(fleet, self.trust.root.version)
-        # A bucket holds one device in 64: no identity.
-        found.append(topics.pins(fleet, channel, topics.bucket(fleet, self.device)))
-        if self._wide:
-            found.append(topics.pins(fleet, channel))
-        if not rescue:
-            found.append(topics.ack(fleet, self.device))
-        return found
+        if topic.startswith(topics.root(fleet, "")):
+            return cose.ROOT
+        if topic == topics.pins(fleet, channel):
+            return cose.PINS
+        if topic == topics.pins(fleet, channel, topics.bucket(fleet, self.device)):
+            return cose.PINS
+        return None
 
     def receive(self, topic: str, payload: bytes, via: str = "") -> str:
         """Take one message from the pinned session, or from the rescue carrier `via`; return what became of it.
 
-        "accepted", "known", "acked", "ignored", or the name of the error. Bad bytes never raise and change nothing.
+        "accepted" (pins), "root" (a root: subscribe to `topics()` again), "known", "acked", "ignored", or the name of the error.
+        Bad bytes never raise and change nothing.
         """
         if not payload:
             return "ignored"  # DESIGN section 4, step 0: no information
-        fleet = self.trust.fleet
-        channel = self.trust.channel
-        if topic == topics.ack(fleet, self.device):
+        if topic == topics.ack(self.trust.fleet, self.device):
             return self._ack(payload)
-        own = topics.pins(fleet, channel, topics.bucket(fleet, self.device))
-        if topic != own and topic != topics.pins(fleet, channel):
+        kind = self._kind(topic)
+        if kind is None:
             return "ignored"
         try:
-            trust = accept.pins_document(self.trust, payload, self._now, self._source, via != "")
+            trust, became = accept.document(
+                self.trust, payload, self._now, self._source, via != "", kind
+            )
         except PeerError as error:
-            self.events.note(report.REFUSED, "", error.code, self.number, None, self._now)
-            self._say("document-refused", error=error.name, code=error.code, topic=topic, via=via)
-            return error.name
-        if trust is None:
-            return "known"
-        if via in trust.pins.carriers:
+            return self._refused(error.code, topic, via)
+        if became == accept.ROOT_ACCEPTED:
+            return self._took_root(trust, payload, via)
+        if kind == cose.PINS and via in trust.pins.carriers and trust.earlier_carriers:
             trust = trust.delivered()
+        if became == accept.KNOWN:
+            if trust is not self.trust:
+                self._commit(trust, None)
+            return "known"
         if not self._commit(trust, payload):
             return errors.name_of(errors.FLASH)
         self.events.note(report.ACCEPTED, "", 0, self.number, None, self._now)
@@ -168,11 +211,31 @@ class Agent:
         self._schedule.news()
         return "accepted"
 
+    def _took_root(self, trust: "Any", payload: bytes, via: str) -> str:
+        if self._walked >= limits.ROOT_WALK_MAX:
+            return "ignored"  # the next connection goes on
+        if not self._commit(trust, payload):
+            return errors.name_of(errors.FLASH)
+        self._walked += 1
+        # The next root has another topic, and pins that waited for this one come again.
+        self._pull = True
+        self.events.note(report.ROOT, "", 0, (self.trust.root.version, 0), None, self._now)
+        self._say("root", version=self.trust.root.version, via=via or "pinned")
+        return "root"
+
+    def _refused(self, code: int, topic: str, via: str) -> str:
+        if code == errors.ROOT_MISSING:
+            # No attack, and no news for a report: the root it requires comes first, and it is asked for again.
+            self._schedule.root_missing()
+        else:
+            self.events.note(report.REFUSED, "", code, self.number, None, self._now)
+        name = errors.name_of(code)
+        self._say("document-refused", error=name, code=code, topic=topic, via=via)
+        return name
+
     def too_long(self, topic: str, via: str = "") -> None:
         """Take note that a carrier announced more than a document can be; nothing of it was read."""
-        code = 3
-        self.events.note(report.REFUSED, "", code, self.number, None, self._now)
-        self._say("document-refused", error=errors.name_of(code), code=code, topic=topic, via=via)
+        self._refused(errors.TOO_LONG, topic, via)
 
     def _commit(self, trust: "Any", document: "bytes | None") -> bool:
         try:
@@ -194,43 +257,22 @@ class Agent:
 
     def outbox(self) -> "list[tuple[str, bytes]]":
         """Return the messages to publish on the pinned session, QoS 1, not retained: at most one report awaits its ack."""
-        if self.secrets is None or not len(self.events) or not self._schedule.may_report():
+        if not self._reporter.waiting() or not self._schedule.may_report():
             return []
-        events = self.events.copy()
-        nonce = self._random(16)
-        self._counter += 1
-        self._sent = (nonce, events)
-        data = report.make(
-            self.secrets.report_key,
-            self.trust.fleet,
-            self.device,
-            self._epoch,
-            self._counter,
-            self.number,
-            self.trust.root.version,
-            events,
-            nonce,
-            self._fresh,
-        )
+        message = self._reporter.make(self.trust)
         self._schedule.reported()
-        self._say("report-sent", counter=self._counter, events=len(events))
-        return [(topics.report(self.trust.fleet, self.device), data)]
+        self._say("report-sent", counter=self._reporter.counter, events=len(self.events))
+        return [message]
 
     def _ack(self, payload: bytes) -> str:
-        if self.secrets is None or self._sent is None:
-            return "ignored"
-        nonce, events = self._sent
         try:
-            number = report.open_ack(
-                self.secrets.report_key, self.trust.fleet, self.device, payload, nonce
-            )
+            number = self._reporter.take_ack(payload)
         except PeerError as error:
             self._say("ack-refused", error=error.name, code=error.code)
             return error.name
-        self._sent = None
+        if number is None:
+            return "ignored"
         self._schedule.acked()
-        self._fresh = True
-        self.events.forget(events)
         self._say("acked", number=number)
         if number > self.trust.marks.number:
             # The bucket has a newer document than this broker gave us: look elsewhere, soon.
@@ -262,52 +304,43 @@ class Agent:
             if self._reconnect or plan.rescue_due():
                 self._turn(state.CLOSE)
                 return ("close",)
-            return ("pull",) if plan.pull_due() else ("stay",)
+            if plan.pull_due() or self._pull:
+                self._pull = False
+                return ("pull",)
+            return ("stay",)
         if self.state != state.IDLE:
             return ("close",) if self.state == state.CLOSING else ("stay",)
         self._wide = plan.wide()
         carrier = plan.next_carrier(self._carriers)
         if carrier is not None:
             self._turn(state.ASK)
+            self._walked = 0
             self._say("rescue", carrier=carrier)
             return ("rescue", carrier, plan.carrier_budget_s)
         wait = plan.wait_s()
         if wait > 0:
             return ("wait", wait)
-        host, port = plan.next_broker(self._brokers())
+        host, port = plan.next_broker(self.trust.brokers())
         self._turn(state.DIAL)
         return ("pinned", host, port)
 
     def _turn(self, event: str) -> None:
         self.state = state.after(self.state, event)
 
-    def _brokers(self) -> "list[tuple[str, int]]":
-        found = list(self.trust.pins.brokers)
-        for broker in self.trust.earlier_brokers:
-            if broker not in found:
-                found.append(broker)
-        return found
-
     def _carriers(self) -> "list[str]":
-        # In force, earlier ones and the factory's together (DESIGN section 7, Rescue).
-        found = list(self.trust.pins.carriers)
-        try:
-            factory = accept.stored_pins(self._store.factory.pins).carriers
-        except PeerError:
-            factory = []
-        for url in self.trust.earlier_carriers + factory:
-            if url not in found:
-                found.append(url)
-        return found
+        return self.trust.carriers(self._store.first().pins.carriers)
 
     def online(self, host: str) -> None:
         """Say that a pinned session with `host` is up: TLS with its verdict, and MQTT connected."""
         self._turn(state.UP)
         self._host = host
         self._reconnect = False
-        self._sent = None  # what an earlier session sent may be lost with it
+        self._pull = False
+        self._walked = 0
+        self._reporter.lost()
         self._schedule.up()
         self._say("connected", host=host, number=self.number)
+        self.save()  # failed rounds are over: a device that loses its power now must not wake in rescue
 
     def offline(self, why: int = 0) -> None:
         """Say that a connection was refused (`why`, a verdict's code), failed, or ended."""
@@ -316,7 +349,7 @@ class Agent:
         self._host = ""
         self._reconnect = False
         if was == state.CONNECTING:
-            self._schedule.failed(len(self._brokers()), 30 <= why < 50)
+            self._schedule.failed(len(self.trust.brokers()), 30 <= why < 50)
         elif was == state.ONLINE:
             self._schedule.lost()
         self.save()

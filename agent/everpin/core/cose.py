@@ -24,6 +24,7 @@ ACK = const(65104)
 PROTOCOL = "everpin/1"
 
 _TAG_SIGN1 = const(18)
+_TAG_SIGN = const(98)
 _TAG_MAC0 = const(17)
 _HMAC_256 = const(5)  # RFC 9053 section 3.1
 _ALG = const(1)
@@ -32,16 +33,21 @@ _TYP = const(16)
 
 
 class Signed:
-    """A parsed COSE_Sign1: `payload`, and for `signers` the unverified (alg, kid)."""
+    """A parsed COSE_Sign1 or COSE_Sign: `typ`, `payload`, and its unverified `signatures`."""
 
-    def __init__(
-        self, protected: bytes, alg: int, kid: bytes, payload: bytes, signature: bytes
-    ) -> None:
+    def __init__(self, typ: int, protected: bytes, payload: bytes, single: bool) -> None:
+        self.typ = typ
         self.protected = protected
-        self.alg = alg
-        self.kid = kid
         self.payload = payload
-        self.signature = signature
+        self.single = single
+        # (the signer's own protected header, alg, kid, signature)
+        self.signatures: "list[tuple[bytes, int, bytes, bytes]]" = []
+
+    def to_be_signed(self, signer_protected: bytes, aad: bytes) -> bytes:
+        """Return Sig_structure (RFC 9052 section 4.4)."""
+        if self.single:
+            return cbor.dumps(["Signature1", self.protected, aad, self.payload])
+        return cbor.dumps(["Signature", self.protected, signer_protected, aad, self.payload])
 
 
 def external_aad(fleet: str, audience: str) -> bytes:
@@ -49,30 +55,23 @@ def external_aad(fleet: str, audience: str) -> bytes:
     return cbor.dumps([PROTOCOL, fleet, audience])
 
 
-def _message(data: bytes, tag: int) -> "list[Any]":
+def _message(data: bytes) -> "tuple[int, list[Any]]":
     # Length before anything else: DESIGN section 4, step 0.
     if len(data) > limits.DOCUMENT_MAX_BYTES:
         raise PeerError(errors.TOO_LONG)
     value = cbor.loads(data)
-    if not isinstance(value, cbor.Tag) or value.number != tag:
+    if not isinstance(value, cbor.Tag):
         raise PeerError(errors.SHAPE)
     parts = value.value
     if not isinstance(parts, list) or len(parts) != 4:
         raise PeerError(errors.SHAPE)
-    protected, unprotected, payload, last = parts
-    if (
-        not isinstance(protected, bytes)
-        or not isinstance(payload, bytes)
-        or not isinstance(last, bytes)
-    ):
-        raise PeerError(errors.SHAPE)
     # Nothing of ours stands outside the signature.
-    if unprotected != {}:
+    if not isinstance(parts[0], bytes) or parts[1] != {} or not isinstance(parts[2], bytes):
         raise PeerError(errors.SHAPE)
-    return parts
+    return value.number, parts
 
 
-def _headers(protected: bytes, typ: int, labels: "tuple[int, ...]") -> "dict[Any, Any]":
+def _headers(protected: bytes, labels: "tuple[int, ...]") -> "dict[Any, Any]":
     headers = cbor.loads(protected)
     if not isinstance(headers, dict):
         raise PeerError(errors.SHAPE)
@@ -80,51 +79,91 @@ def _headers(protected: bytes, typ: int, labels: "tuple[int, ...]") -> "dict[Any
     for label in headers:
         if label not in labels:
             raise PeerError(errors.SHAPE)
-    # RFC 9596 section 2: typ says what the whole message is.
-    if headers.get(_TYP) != typ:
-        raise PeerError(errors.WRONG_TYPE)
     return headers
 
 
-def sign1(data: bytes, typ: int) -> Signed:
-    """Return a COSE_Sign1 of one document type (RFC 9052 section 4.2); nothing is verified yet.
+def _signature(message: Signed, headers: "dict[Any, Any]", protected: bytes, last: object) -> None:
+    alg = headers.get(_ALG)
+    kid = headers.get(_KID)
+    if not isinstance(alg, int) or not isinstance(kid, bytes) or not isinstance(last, bytes):
+        raise PeerError(errors.SHAPE)
+    message.signatures.append((protected, alg, kid, last))
+
+
+def signed(data: bytes, typ: "int | None" = None) -> Signed:
+    """Return a COSE_Sign1 or COSE_Sign (RFC 9052 sections 4.1, 4.2) of a document type, of any for None; nothing is verified yet.
 
     Raise `too-long`, `encoding`, `shape` or `wrong-type`.
     """
-    protected, _, payload, signature = _message(data, _TAG_SIGN1)
-    headers = _headers(protected, typ, (_ALG, _KID, _TYP))
-    alg = headers.get(_ALG)
-    kid = headers.get(_KID)
-    if not isinstance(alg, int) or not isinstance(kid, bytes):
+    tag, parts = _message(data)
+    protected, _, payload, last = parts
+    if tag == _TAG_SIGN1:
+        headers = _headers(protected, (_ALG, _KID, _TYP))
+    elif tag == _TAG_SIGN:
+        headers = _headers(protected, (_TYP,))
+    else:
         raise PeerError(errors.SHAPE)
-    return Signed(protected, alg, kid, payload, signature)
+    found = headers.get(_TYP)
+    # RFC 9596 section 2: typ says what the whole message is.
+    if found not in (ROOT, PINS) or (typ is not None and found != typ):
+        raise PeerError(errors.WRONG_TYPE)
+    message = Signed(found, protected, payload, tag == _TAG_SIGN1)
+    if message.single:
+        _signature(message, headers, b"", last)
+        return message
+    if not isinstance(last, list) or not 1 <= len(last) <= limits.MAX_SIGNATURES:
+        raise PeerError(errors.SHAPE)
+    for item in last:
+        if not isinstance(item, list) or len(item) != 3 or item[1] != {}:
+            raise PeerError(errors.SHAPE)
+        if not isinstance(item[0], bytes):
+            raise PeerError(errors.SHAPE)
+        _signature(message, _headers(item[0], (_ALG, _KID)), item[0], item[2])
+    return message
 
 
 def verified(message: Signed, keys: "list[Key]", aad: bytes) -> "list[bytes]":
     """Return the kids of the distinct keys that signed this message under `aad` (RFC 9052 section 4.4).
 
-    Signatures by unknown keys are skipped. Raise `unsigned` when no known key is named at all, `bad-signature` when one is
-    and its signature does not verify.
+    Signatures by unknown keys, and bad ones beside good ones, are skipped: none of them may keep a good document out. Raise
+    `unsigned` when no known key is named at all, `bad-signature` when one is and no signature verifies.
     """
-    to_be_signed = cbor.dumps(["Signature1", message.protected, aad, message.payload])
-    for key in keys:
-        if key.kid == message.kid:
+    good, named = good_kids(message, keys, aad)
+    if not good:
+        raise PeerError(errors.BAD_SIGNATURE if named else errors.UNSIGNED)
+    return good
+
+
+def good_kids(message: Signed, keys: "list[Key]", aad: bytes) -> "tuple[list[bytes], bool]":
+    """Return (kids of the keys that truly signed, whether any of `keys` is named at all). Work: one check for each key."""
+    good: "list[bytes]" = []
+    named = False
+    for protected, alg, kid, signature in message.signatures:
+        for key in keys:
+            # A key counts once, however often it signs (TUF 5.3.4): its further signatures are not even looked at.
+            if key.kid != kid or kid in good:
+                continue
+            named = True
             # alg comes from the key that root holds; a message that says another one is a confusion attack.
-            if key.alg != message.alg:
-                raise PeerError(errors.BAD_SIGNATURE)
-            if not crypto.verify(key.alg, key.raw, to_be_signed, message.signature):
-                raise PeerError(errors.BAD_SIGNATURE)
-            return [key.kid]
-    raise PeerError(errors.UNSIGNED)
+            if key.alg != alg:
+                continue
+            if crypto.verify(alg, key.raw, message.to_be_signed(protected, aad), signature):
+                good.append(kid)
+    return good, named
 
 
 def mac0(data: bytes, typ: int, key: bytes, aad: bytes) -> bytes:
     """Return the payload of a COSE_Mac0 (RFC 9052 section 6.2) whose tag is right under `key`.
 
-    Raise `bad-ack` for a wrong tag, else as `sign1`.
+    Raise `bad-ack` for a wrong tag, else as `signed`.
     """
-    protected, _, payload, tag = _message(data, _TAG_MAC0)
-    headers = _headers(protected, typ, (_ALG, _TYP))
+    number, parts = _message(data)
+    protected, _, payload, tag = parts
+    if number != _TAG_MAC0 or not isinstance(tag, bytes):
+        raise PeerError(errors.SHAPE)
+    headers = _headers(protected, (_ALG, _TYP))
+    if headers.get(_TYP) != typ:
+        raise PeerError(errors.WRONG_TYPE)
     if headers.get(_ALG) != _HMAC_256:
         raise PeerError(errors.SHAPE)
     if not crypto.equal(_tag(key, protected, aad, payload), tag):

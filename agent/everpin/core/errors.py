@@ -51,6 +51,10 @@ UNSUPPORTED = const(18)
 EXPIRED = const(19)
 # An ack whose nonce or tag is not for our last report.
 BAD_ACK = const(20)
+# Requires a root from before the rule for pins was changed.
+OLD_ROOT = const(21)
+# An ordinary root that changes the contingency commitment.
+COMMITMENT = const(22)
 
 # ---- TLS peers: 30 to 49 ---------------------------------------------------------------------------------------------
 
@@ -89,6 +93,10 @@ READ_BACK = const(81)
 NOT_PROVISIONED = const(82)
 # Does not fit its slot.
 FLASH_FULL = const(83)
+# Secrets that do not open under this device's key.
+SEALED = const(84)
+# Written by a newer release; left as it is.
+FOREIGN = const(85)
 
 
 class _Coded(Exception):

@@ -1,11 +1,11 @@
-"""What provisioning burns in: the factory record (public) and the secrets record.
+"""What provisioning burns in: the factory record (public) and what the sealed secrets record holds.
 
 The factory record is read-only for the agent. Secrets are kept apart from trust: losing them loses no trust.
 """
 
 from ..compat import const
 from . import cbor, errors, limits
-from .claims import TIME_MAX, body, name, text, uint
+from .claims import TIME_MAX, array, body, name, text, uint
 from .errors import MisuseError, PeerError
 
 _FORMAT = const(1)
@@ -29,14 +29,19 @@ class Factory:
 
 
 class Secrets:
-    """A secrets record: `report_key` (32 bytes), MQTT `user` and `password` (None when there are none)."""
+    """A secrets record, opened: MQTT `user` and `password`, TLS `client_key` (DER), `wifi` (ssid, passphrase); None each."""
 
     def __init__(
-        self, report_key: bytes, user: "str | None" = None, password: "str | None" = None
+        self,
+        user: "str | None" = None,
+        password: "str | None" = None,
+        client_key: "bytes | None" = None,
+        wifi: "tuple[str, str] | None" = None,
     ) -> None:
-        self.report_key = report_key
         self.user = user
         self.password = password
+        self.client_key = client_key
+        self.wifi = wifi
 
 
 def encode(
@@ -75,28 +80,31 @@ def decode(data: bytes) -> Factory:
     )
 
 
-def encode_secrets(
-    report_key: bytes, user: "str | None" = None, password: "str | None" = None
-) -> bytes:
-    """Return a secrets record's body."""
-    fields: "dict[int, object]" = {1: report_key}
-    if user is not None:
-        fields[2] = user
-    if password is not None:
-        fields[3] = password
+def encode_secrets(secrets: Secrets) -> bytes:
+    """Return a secrets record's plaintext (core/sealing.py seals it)."""
+    fields: "dict[int, object]" = {}
+    for key, value in ((2, secrets.user), (3, secrets.password), (4, secrets.client_key)):
+        if value is not None:
+            fields[key] = value
+    if secrets.wifi is not None:
+        fields[5] = list(secrets.wifi)
     return cbor.dumps(fields)
 
 
 def decode_secrets(data: bytes) -> Secrets:
-    """Return a secrets record; raise `structure` or `encoding`."""
+    """Return a secrets record from its plaintext; raise `structure` or `encoding`."""
     fields = body(cbor.loads(data), ())
-    key = fields.get(1)
-    if not isinstance(key, bytes) or len(key) != 32:
-        raise PeerError(errors.STRUCTURE)
     user = fields.get(2)
     password = fields.get(3)
+    client_key = fields.get(4)
+    wifi = fields.get(5)
     if user is not None:
         user = text(user, limits.HOST_MAX_BYTES)
     if password is not None:
         password = text(password, limits.HOST_MAX_BYTES)
-    return Secrets(key, user, password)
+    if client_key is not None and not isinstance(client_key, bytes):
+        raise PeerError(errors.STRUCTURE)
+    if wifi is not None:
+        ssid, passphrase = array(wifi, 2, 2)
+        wifi = (text(ssid, 32), text(passphrase, 63))
+    return Secrets(user, password, client_key, wifi)

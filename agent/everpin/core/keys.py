@@ -10,11 +10,17 @@ from .errors import PeerError
 # RFC 9864: fully specified algorithms only; the polymorphic -7 and -8 do not exist here.
 ED25519 = const(-19)
 ESP256 = const(-9)
+HSS_LMS = const(-46)  # RFC 8778
 
 KID_BYTES = const(8)
 
 _OKP = const(1)  # RFC 9053 section 7.2
 _EC2 = const(2)  # RFC 9053 section 7.1
+_HSS = const(5)  # RFC 8778 section 5
+_HSS_BYTES = (
+    60,
+    52,
+)  # RFC 8554 section 6.1 with n = 32, and with n = 24 (NIST SP 800-208 section 4)
 _CRV_ED25519 = const(6)
 _CRV_P256 = const(1)
 
@@ -29,10 +35,14 @@ class Key:
         self.kid = digest[:KID_BYTES]
 
 
-def _coordinate(value: object) -> bytes:
-    if not isinstance(value, bytes) or len(value) != 32:
+def _bytes(value: object, lengths: "tuple[int, ...]") -> bytes:
+    if not isinstance(value, bytes) or len(value) not in lengths:
         raise PeerError(errors.STRUCTURE)
     return value
+
+
+def _coordinate(value: object) -> bytes:
+    return _bytes(value, (32,))
 
 
 def parse(value: object) -> Key:
@@ -43,6 +53,10 @@ def parse(value: object) -> Key:
         raw = _coordinate(value.get(-2))
         alg = ED25519
         only = {1: _OKP, 3: ED25519, -1: _CRV_ED25519, -2: raw}
+    elif value.get(1) == _HSS:
+        raw = _bytes(value.get(-1), _HSS_BYTES)
+        alg = HSS_LMS
+        only = {1: _HSS, 3: HSS_LMS, -1: raw}
     else:
         x = _coordinate(value.get(-2))
         y = _coordinate(value.get(-3))
@@ -57,7 +71,9 @@ def parse(value: object) -> Key:
 
 
 def encode(alg: int, raw: bytes) -> "dict[int, int | bytes]":
-    """Return the COSE_Key map of a raw public key (Ed25519 32 bytes, P-256 65 bytes SEC 1 uncompressed)."""
+    """Return the COSE_Key map of a raw public key (Ed25519 32 bytes, P-256 65 bytes SEC 1 uncompressed, HSS 60 or 52)."""
+    if alg == HSS_LMS:
+        return {1: _HSS, 3: HSS_LMS, -1: raw}
     if alg == ED25519:
         return {1: _OKP, 3: ED25519, -1: _CRV_ED25519, -2: raw}
     return {1: _EC2, 3: ESP256, -1: _CRV_P256, -2: raw[1:33], -3: raw[33:65]}

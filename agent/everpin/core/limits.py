@@ -16,6 +16,12 @@ HOST_MAX_BYTES = const(253)
 CARRIER_MAX_BYTES = const(200)
 
 ROOT_MAX_KEYS = const(16)
+# Signatures of one document that are looked at: a rotating root carries those of the old rule and of the new one.
+MAX_SIGNATURES = const(16)
+# Roots walked in one go (one connection): TUF's clients default to 256, and a year of monthly rotation is twelve.
+ROOT_WALK_MAX = const(64)
+# Contingency roots take the next multiple as their version, ordinary ones never reach one (DESIGN section 3).
+CONTINGENCY_STEP = const(65536)
 RULE_MAX_GROUPS = const(4)
 RULE_MAX_KEYS = const(8)
 

@@ -44,7 +44,8 @@ class Host:
         self.usage: int = raw[_USAGE]
         self.pins = pins
         self.subdomains = flag(raw.get(_SUBDOMAINS))
-        self.now = flag(raw.get(_NOW))
+        # Bases confirmed under a lower number than this end at once.
+        self.now = _barrier(raw.get(_NOW))
 
     def same(self, other: "Host") -> bool:
         """Return whether both entries accept the same peers."""
@@ -74,7 +75,8 @@ class Pins:
         self.forbidden: "list[bytes]" = []
         self.unlisted = UNLISTED_REFUSE
         self.sources: "list[str]" = []
-        self.urgent = False
+        # Bases of every host that were confirmed under a lower number end at once.
+        self.urgent = (0, 0)
 
     def host(self, where: str) -> "Host | None":
         """Return the entry that speaks for a host: the exact name, else the longest parent with includeSubdomains."""
@@ -149,8 +151,8 @@ def _endpoints(fields: "dict[int, Any]", pins: Pins) -> None:
 
 def parse(value: object) -> Pins:
     """Return a verified `pins` body; raise `structure`, `unsupported`, `rule-of-two`, `no-broker` or `no-rescue`."""
+    number = number_of(value)
     fields = body(value, (_URGENT, _FORBIDDEN))
-    number = (uint(fields.get(_ROOT), 1, 0xFFFFFFFF), uint(fields.get(_SEQUENCE), 1, 0xFFFFFFFF))
     hosts: "list[Host]" = []
     for item in array(fields.get(_HOSTS), 1, limits.PINS_MAX_HOSTS):
         host = parse_host(item)
@@ -178,5 +180,25 @@ def parse(value: object) -> Pins:
     pins.unlisted = uint(fields.get(_UNLISTED, UNLISTED_REFUSE), 0, 1)
     for item in array(fields.get(_SOURCES, []), 0, limits.MAX_TIME_SOURCES):
         pins.sources.append(name(item))
-    pins.urgent = flag(fields.get(_URGENT))
+    pins.urgent = _barrier(fields.get(_URGENT))
+    for barrier in [pins.urgent] + [host.now for host in hosts]:
+        if barrier > number:
+            raise PeerError(errors.STRUCTURE)
     return pins
+
+
+def _barrier(value: object) -> "tuple[int, int]":
+    """Return a number (R, S) below which a base ends, (0, 0) when there is none (decision 0008)."""
+    return (0, 0) if value is None else parse_number(value)
+
+
+def parse_number(value: object) -> "tuple[int, int]":
+    """Return a number as [R, S] says it."""
+    r, s = array(value, 2, 2)
+    return uint(r, 1, 0xFFFFFFFF), uint(s, 0, 0xFFFFFFFF)
+
+
+def number_of(value: object) -> "tuple[int, int]":
+    """Return the number (R, S) of a body, before anything else of it is looked at."""
+    fields = body(value, (_URGENT, _FORBIDDEN))
+    return uint(fields.get(_ROOT), 1, 0xFFFFFFFF), uint(fields.get(_SEQUENCE), 1, 0xFFFFFFFF)

@@ -42,17 +42,22 @@ FACTORY = const(5)
 SECRETS = const(6)
 JOURNAL = const(7)
 
+_MAGIC = b"eP"
 _FORMAT = const(1)
 _PREFIX = const(12)
 HEADER_BYTES = const(44)
-# Records in a log start at multiples of this, so that one torn record does not hide those behind it.
+# Records in a ring start at multiples of this, so that one torn record does not hide those behind it.
 _ALIGN = const(16)
+_PAGE = const(512)
 
 
 def encode(kind: int, sequence: int, body: bytes) -> bytes:
     """Return a record's bytes."""
     head = (
-        b"eP" + bytes((_FORMAT, kind)) + sequence.to_bytes(4, "big") + len(body).to_bytes(4, "big")
+        _MAGIC
+        + bytes((_FORMAT, kind))
+        + sequence.to_bytes(4, "big")
+        + len(body).to_bytes(4, "big")
     )
     digest = sha256(head)
     digest.update(body)
@@ -62,7 +67,7 @@ def encode(kind: int, sequence: int, body: bytes) -> bytes:
 def decode(flash: "Flash", offset: int, room: int, kind: int) -> "tuple[int, bytes] | None":
     """Return (sequence, body) of a whole record of that kind at an offset, or None."""
     head = flash.read(offset, HEADER_BYTES)
-    if head[0:2] != b"eP" or head[2] != _FORMAT or head[3] != kind:
+    if head[0:2] != _MAGIC or head[2] != _FORMAT or head[3] != kind:
         return None
     length = int.from_bytes(head[8:12], "big")
     if length > room - HEADER_BYTES:
@@ -102,55 +107,87 @@ class Slot:
             raise FlashError(errors.READ_BACK)
 
 
-class Log:
-    """One sector of records of one kind, appended: the newest whole one counts, and an erase comes only when it is full."""
+class Ring:
+    """Records of one kind, appended round and round: the one with the highest sequence counts.
 
-    def __init__(self, flash: "Flash", offset: int, room: int, kind: int) -> None:
+    A sector is erased when writing enters it and not before, so that a record of 300 bytes costs a thirteenth of an erase. Torn
+    records are passed over. RAM: the record, and a page while looking for records.
+    """
+
+    def __init__(self, flash: "Flash", offset: int, room: int, kind: int, start: int = 0) -> None:
+        """Use `room` bytes at `offset` (whole sectors). Two rings that hold the same records start half a sector apart, so
+        that they never enter a sector with the same record.
+        """
         self._flash = flash
         self._offset = offset
         self._room = room
         self._kind = kind
+        self._start = start
+        self.sequence = 0  # the highest seen
+        self._next: "int | None" = (
+            None  # where the next record goes, None until the ring was looked through
+        )
 
     def load(self) -> "tuple[int, bytes] | None":
         """Return (sequence, body) of the record with the highest sequence, or None."""
         newest = None
+        self._next = self._start
         at = 0
         while at + HEADER_BYTES <= self._room:
+            page = self._flash.read(self._offset + at, min(_PAGE, self._room - at))
+            inside = 0
+            if page == b"\xff" * len(page):  # the rule on a new device
+                inside = len(page)
+            while inside < len(page) and page[inside : inside + 2] != _MAGIC:
+                inside += _ALIGN
+            at += inside
+            if inside >= len(page):
+                continue
             found = decode(self._flash, self._offset + at, self._room - at, self._kind)
             if found is None:
                 at += _ALIGN
                 continue
+            at += _aligned(HEADER_BYTES + len(found[1]))
             if newest is None or found[0] > newest[0]:
                 newest = found
-            at += _aligned(HEADER_BYTES + len(found[1]))
+                self._next = at
+                self.sequence = found[0]
         return newest
 
-    def _free(self) -> int:
-        """Return the first aligned offset behind the last byte that is not erased: a torn record's tail is passed over."""
-        at = self._room
-        while at > 0:
-            at -= _ALIGN
-            if self._flash.read(self._offset + at, _ALIGN) != b"\xff" * _ALIGN:
-                return at + _ALIGN
-        return 0
-
-    def fits(self, body: bytes) -> bool:
-        """Return whether a record of that body can be appended without an erase."""
-        return self._free() + HEADER_BYTES + len(body) <= self._room
-
     def save(self, sequence: int, body: bytes) -> None:
-        """Append a record, after an erase when there is no room, and read it back; raise `flash-full` or `read-back`."""
+        """Append a record and read it back; raise `flash-full` or `read-back`."""
         data = encode(self._kind, sequence, body)
         if len(data) > self._room:
             raise FlashError(errors.FLASH_FULL)
-        at = self._free()
+        if self._next is None:
+            self.load()
+        at = self._behind_torn(self._next or 0)
+        self._next = None  # until it is known to be whole
         if at + len(data) > self._room:
-            self._flash.erase(self._offset, self._room)
             at = 0
+        sector = self._flash.sector
+        first = (at + sector - 1) // sector * sector
+        last = (at + len(data) + sector - 1) // sector * sector
+        if last > first:
+            self._flash.erase(self._offset + first, last - first)
         self._flash.prog(self._offset + at, data)
         self._flash.sync()
         if decode(self._flash, self._offset + at, self._room - at, self._kind) != (sequence, body):
             raise FlashError(errors.READ_BACK)
+        self._next = at + _aligned(len(data))
+        self.sequence = sequence
+
+    def _behind_torn(self, at: int) -> int:
+        """Return the first aligned offset from `at` on, in the same sector, behind which nothing of the sector was written."""
+        sector = self._flash.sector
+        end = (
+            (at + sector - 1) // sector * sector
+        )  # `at` itself when a sector begins there: it is erased anyway
+        while end > at:
+            if self._flash.read(self._offset + end - _ALIGN, _ALIGN) != b"\xff" * _ALIGN:
+                return end
+            end -= _ALIGN
+        return at
 
 
 def _aligned(length: int) -> int:

@@ -19,7 +19,16 @@ REFUSED = const(3)
 CONFIRMED = const(4)
 OVERLAP = const(5)  # connected by the base: no pin of the newest entry is this peer's
 RESCUE = const(6)
-KINDS = {1: "pin-failure", 2: "accepted", 3: "refused", 4: "confirmed", 5: "overlap", 6: "rescue"}
+ROOT = const(7)
+KINDS = {
+    1: "pin-failure",
+    2: "accepted",
+    3: "refused",
+    4: "confirmed",
+    5: "overlap",
+    6: "rescue",
+    7: "root",
+}
 
 _KIND = const(1)
 _COUNT = const(2)

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 ROLE_ROOT = const(1)
 ROLE_PINS = const(2)
 
-_VERSION = const(1)
+VERSION = const(1)
 _KEYS = const(2)
 _RULES = const(3)
 _COMMITMENT = const(4)
 
 
 class Root:
-    """One root: `version`, `keys`, `rules` (role: [(threshold, kids)]), `commitment` ((threshold, digests) or None)."""
+    """One root: `version`, `keys`, `rules` (role: [(threshold, kids)]), `commitment` ((threshold, digests) or None).
+
+    `keys` may hold more than the rules name: a contingency root carries the committed keys that signed it.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,7 @@ class Root:
 def parse(value: object) -> Root:
     """Return a verified root body as a `Root`; raise `structure` or `unsupported`."""
     fields = body(value, ())
-    version = uint(fields.get(_VERSION), 1, 0xFFFFFFFF)
+    version = uint(fields.get(VERSION), 1, 0xFFFFFFFF)
     found: "list[Key]" = []
     for item in array(fields.get(_KEYS), 1, limits.ROOT_MAX_KEYS):
         key = keys.parse(item)
@@ -74,6 +77,29 @@ def _rule(value: object, found: "list[Key]") -> "list[tuple[int, list[bytes]]]":
                 kids.append(kid)
         groups.append((uint(threshold, 1, len(kids)), kids))
     return groups
+
+
+def same_rule(
+    one: "list[tuple[int, list[bytes]]]", other: "list[tuple[int, list[bytes]]]"
+) -> bool:
+    """Return whether two rules ask the same of the same keys, in whatever order they are written."""
+    return _ordered(one) == _ordered(other)
+
+
+def _ordered(rule: "list[tuple[int, list[bytes]]]") -> "list[tuple[int, list[bytes]]]":
+    return sorted([(threshold, sorted(kids)) for threshold, kids in rule])
+
+
+def next_contingency(version: int) -> int:
+    """Return the version that a contingency root after `version` takes: the next multiple of 65,536 (DESIGN section 3)."""
+    return (version // limits.CONTINGENCY_STEP + 1) * limits.CONTINGENCY_STEP
+
+
+def committed(root: Root, candidates: "list[Key]") -> "list[Key]":
+    """Return those of a contingency root's keys that a held root has committed to."""
+    if root.commitment is None:
+        return []
+    return [key for key in candidates if key.digest in root.commitment[1]]
 
 
 def satisfied(rule: "list[tuple[int, list[bytes]]]", kids: "list[bytes]") -> bool:

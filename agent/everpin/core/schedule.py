@@ -60,6 +60,7 @@ class Schedule:
         self._behind: "tuple[int, int] | None" = None
         self._last_up: "float | None" = None
         self._pull_at = 0.0
+        self._asked_root_at = -values["behind_s"]
         self._report_at = 0.0
         self._report_gap_s = self._report_retry_s
         self._writes = 0
@@ -159,6 +160,15 @@ class Schedule:
         """A carrier was asked; a document that was accepted makes the next dial due once all were."""
         if accepted:
             self._next_dial = None
+
+    def restored(self) -> None:
+        """An older flash image was put back: a rescue is due soon."""
+        self._rescue_at = self.at + self._jitter(self._behind_s)
+
+    def root_missing(self) -> None:
+        """A document waits for a root: the session subscribes again, once in `behind_s` seconds."""
+        self._pull_at = min(self._pull_at, max(self.at, self._asked_root_at + self._behind_s))
+        self._asked_root_at = self._pull_at
 
     def news(self) -> None:
         """A document was accepted."""

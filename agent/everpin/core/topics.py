@@ -19,8 +19,8 @@ def bucket(fleet: str, device: str) -> int:
     return sha256(fleet.encode() + b"\x00" + device.encode()).digest()[0] % BUCKETS
 
 
-def root(fleet: str, version: int) -> str:
-    """Return the topic of one root version."""
+def root(fleet: str, version: "int | str") -> str:
+    """Return the topic of one root version ("" for what all of them begin with)."""
     return _PREFIX + fleet + "/root/" + str(version)
 
 

@@ -4,7 +4,9 @@ A `Trust` is a value: every change returns a new one, so a failed step leaves th
 is the difference between the newest entry of a host and its `base`, the last one that a completed handshake confirmed:
 
 - both are accepted, minus everything forbidden, until the newest is confirmed and becomes the base;
-- identical and factory entries are confirmed at once; `now`, urgent, and the first document under a changed rule end it at once;
+- identical and factory entries are confirmed at once;
+- a base that was confirmed under a lower number than a barrier ends at once: the document's `urgent`, the host's `now`, and the
+  root that last changed the `pins` rule are such barriers, so that they hold for a device that slept through them as well;
 - a new exact name starts from the entry that matched it before; a name that was not listed has no base;
 - deleting a host deletes its base.
 """
@@ -12,90 +14,104 @@ is the difference between the newest entry of a host and its `base`, the last on
 from hashlib import sha256
 
 from ..compat import const
-from . import cbor, errors, limits
+from . import cbor, limits, root
 from .claims import array, text, uint
 from .claims import digest as _digest
-from .errors import PeerError
-from .pins import Host, Pins, match, parse_host
+from .errors import STRUCTURE, PeerError
+from .pins import Host, Pins, canonical, match, parse_host, parse_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .root import Root
 
-    Base = dict[str, tuple[Host, tuple[int, int]]]
+    Number = tuple[int, int]
+    Base = dict[str, tuple[Host, Number]]
 
-# Keys of the commit body: frozen for ever, an older or newer agent reads them (documents.cddl).
+# Keys of the commit body: 1 to 8 are frozen for ever, an older or newer agent reads them (documents.cddl).
 _ROOT_VERSION = const(1)
 _ROOT_DIGEST = const(2)
 _NUMBER = const(3)
 _PINS_DIGEST = const(4)
-_BASE_DIGEST = const(5)
-_FORBIDDEN = const(6)
-_FLOOR = const(7)
+_FORBIDDEN = const(5)
+_FLOOR = const(6)
+_RULE_SINCE = const(7)
+_COUNT = const(8)
+_ROOT_NOW = const(9)
+_PINS_NOW = const(10)
+_BASE = const(11)
 
 # Earlier endpoints that are kept beside the newest and the factory's, each kind.
 _EARLIER = const(8)
 
 
 class Marks:
-    """The numbers and digests that never fall, whatever the documents on flash are worth."""
+    """The numbers and digests that never fall, whatever the documents on flash are worth.
+
+    Version and digest of the newest root ever accepted, number and digest of the newest pins, the forbidden set, the floor of
+    time, and `rule_since`: the root version that last changed the rule for pins.
+    """
 
     def __init__(
         self,
         root_version: int,
         root_digest: bytes,
-        number: "tuple[int, int]",
+        number: "Number",
         pins_digest: bytes,
-        base_digest: bytes,
         forbidden: "list[bytes]",
         floor: int,
+        rule_since: int,
     ) -> None:
         self.root_version = root_version
         self.root_digest = root_digest
         self.number = number
         self.pins_digest = pins_digest
-        self.base_digest = base_digest
         self.forbidden = forbidden
         self.floor = floor
+        self.rule_since = rule_since
 
-    def encode(self) -> bytes:
-        """Return the commit body."""
-        return cbor.dumps(
-            {
-                _ROOT_VERSION: self.root_version,
-                _ROOT_DIGEST: self.root_digest,
-                _NUMBER: list(self.number),
-                _PINS_DIGEST: self.pins_digest,
-                _BASE_DIGEST: self.base_digest,
-                _FORBIDDEN: self.forbidden,
-                _FLOOR: self.floor,
-            }
+    def fields(self) -> "dict[int, Any]":
+        """Return them as keys of the commit body."""
+        return {
+            _ROOT_VERSION: self.root_version,
+            _ROOT_DIGEST: self.root_digest,
+            _NUMBER: list(self.number),
+            _PINS_DIGEST: self.pins_digest,
+            _FORBIDDEN: self.forbidden,
+            _FLOOR: self.floor,
+            _RULE_SINCE: self.rule_since,
+        }
+
+
+class Commit:
+    """A commit body, decoded: `marks`, which documents are in force by digest, `base` (bytes, not yet looked at), `count`."""
+
+    def __init__(self, data: bytes) -> None:
+        """Decode a body that its record's digest vouches for; raise `PeerError` when it is none."""
+        fields = cbor.loads(data, 2 * limits.DOCUMENT_MAX_BYTES)
+        if not isinstance(fields, dict):
+            raise PeerError(STRUCTURE)
+        self.marks = Marks(
+            uint(fields.get(_ROOT_VERSION), 1, 0xFFFFFFFF),
+            _digest(fields.get(_ROOT_DIGEST)),
+            parse_number(fields.get(_NUMBER)),
+            _digest(fields.get(_PINS_DIGEST)),
+            [_digest(item) for item in array(fields.get(_FORBIDDEN), 0, limits.MAX_FORBIDDEN)],
+            uint(fields.get(_FLOOR), 0, 0xFFFFFFFF),
+            uint(fields.get(_RULE_SINCE), 1, 0xFFFFFFFF),
         )
-
-
-def decode_marks(data: bytes) -> Marks:
-    """Return the marks of a commit body that its record's digest vouches for; raise `PeerError` when it is none."""
-    fields = cbor.loads(data)
-    if not isinstance(fields, dict):
-        raise PeerError(errors.STRUCTURE)
-    r, s = array(fields.get(_NUMBER), 2, 2)
-    found = [_digest(fields.get(key)) for key in (_ROOT_DIGEST, _PINS_DIGEST, _BASE_DIGEST)]
-    forbidden = array(fields.get(_FORBIDDEN), 0, limits.MAX_FORBIDDEN)
-    return Marks(
-        uint(fields.get(_ROOT_VERSION), 1, 0xFFFFFFFF),
-        found[0],
-        (uint(r, 0, 0xFFFFFFFF), uint(s, 0, 0xFFFFFFFF)),
-        found[1],
-        found[2],
-        forbidden,
-        uint(fields.get(_FLOOR), 0, 0xFFFFFFFF),
-    )
+        self.count = uint(fields.get(_COUNT), 0, 0xFFFFFFFF)
+        self.root_now = _digest(fields.get(_ROOT_NOW, self.marks.root_digest))
+        self.pins_now = _digest(fields.get(_PINS_NOW, self.marks.pins_digest))
+        self.base = fields.get(_BASE)
 
 
 class Trust:
     """What a device trusts: the root, the pins in force, their base, earlier endpoints, and the marks that never fall.
 
-    `pins` may be older than `marks.number` when the newest record was lost: then the equal number is accepted again.
+    Root and pins may be older than the marks, after a reset or when the newest records were lost: then an equal number with an
+    equal digest is accepted again.
     """
 
     def __init__(
@@ -107,10 +123,12 @@ class Trust:
         pins: Pins,
         pins_digest: bytes,
         floor: int,
+        build_time: int,
     ) -> None:
         """Make the first state, of a factory record: every entry is confirmed, the marks are its own."""
         self.fleet = fleet
         self.channel = channel
+        self.build_time = build_time
         self.root = root
         self.root_digest = root_digest
         self.pins = pins
@@ -120,9 +138,16 @@ class Trust:
             self.base[host.name] = (host, pins.number)
         self.earlier_brokers: "list[tuple[str, int]]" = []
         self.earlier_carriers: "list[str]" = []
-        self.marks = self._marks_now(pins.forbidden, floor)
+        # A factory root is the first that this device knows, so its rule has never changed.
+        self.marks = Marks(
+            root.version, root_digest, pins.number, pins_digest, pins.forbidden, floor, 1
+        )
 
     # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def behind(self) -> bool:
+        """Return whether the root in force is older than the newest ever accepted, which was lost on flash or put aside."""
+        return self.root.version < self.marks.root_version
 
     def forbidden(self, spki_digest: bytes) -> bool:
         """Return whether a key is forbidden: by the commit record, so that falling back to older pins revives nothing."""
@@ -148,133 +173,189 @@ class Trust:
         """Return the names whose newest entry still waits for a completed handshake."""
         return [host.name for host in self.pins.hosts if not self.confirmed(host.name)]
 
-    def base_record(self) -> bytes:
-        """Return the base and the earlier endpoints as they are kept on flash."""
+    def brokers(self) -> "list[tuple[str, int]]":
+        """Return the brokers to dial: those in force, then earlier ones."""
+        return self.pins.brokers + [
+            item for item in self.earlier_brokers if item not in self.pins.brokers
+        ]
+
+    def carriers(self, burnt_in: "list[str]") -> "list[str]":
+        """Return the rescue carriers to ask: in force, earlier ones and the factory's together (DESIGN section 7, Rescue)."""
+        found = list(self.pins.carriers)
+        for url in self.earlier_carriers + burnt_in:
+            if url not in found:
+                found.append(url)
+        return found
+
+    def encode(self, count: int = 0) -> bytes:
+        """Return the commit body; `count` is how many commits there were."""
+        fields = self.marks.fields()
+        fields[_COUNT] = count
+        if self.root_digest != self.marks.root_digest:
+            fields[_ROOT_NOW] = self.root_digest
+        if self.pins_digest != self.marks.pins_digest:
+            fields[_PINS_NOW] = self.pins_digest
         names = {}
         for name, (host, number) in self.base.items():
             names[name] = [host.raw, list(number)]
         brokers = [[where, port] for where, port in self.earlier_brokers]
-        return cbor.dumps({1: names, 2: brokers, 3: self.earlier_carriers})
+        fields[_BASE] = cbor.dumps({1: names, 2: brokers, 3: self.earlier_carriers})
+        return cbor.dumps(fields)
+
+    def digest(self) -> bytes:
+        """Return SHA-256 of the commit body: equal digests are the same trust state, byte for byte."""
+        return sha256(self.encode()).digest()
 
     # ---- changing: each returns a new Trust --------------------------------------------------------------------------
 
-    def _copy(self, pins: Pins, pins_digest: bytes) -> "Trust":
+    def _copy(self) -> "Trust":
         new = Trust(
             self.fleet,
             self.channel,
             self.root,
             self.root_digest,
-            pins,
-            pins_digest,
+            self.pins,
+            self.pins_digest,
             self.marks.floor,
+            self.build_time,
         )
-        new.base = dict(self.base)
+        new.base = self.base
         new.earlier_brokers = self.earlier_brokers
         new.earlier_carriers = self.earlier_carriers
         new.marks = self.marks
         return new
 
-    def _marks_now(self, forbidden: "list[bytes]", floor: int) -> Marks:
-        base_digest = sha256(self.base_record()).digest()
-        return Marks(
-            self.root.version,
-            self.root_digest,
-            self.pins.number,
-            self.pins_digest,
-            base_digest,
-            forbidden,
-            floor,
+    def _marked(self, marks: Marks) -> "Trust":
+        self.marks = marks
+        return self
+
+    def rooted(self, newer: "Root", digest: bytes, iat: int) -> "Trust":
+        """Return the state after the next root, or a contingency root, came into force; pins in force stay."""
+        new = self.with_root(newer, digest)
+        old = self.marks
+        changed = not root.same_rule(self.root.rules[root.ROLE_PINS], newer.rules[root.ROLE_PINS])
+        return new._marked(
+            Marks(
+                newer.version,
+                digest,
+                old.number,
+                old.pins_digest,
+                old.forbidden,
+                # DESIGN section 6: a root resets the floor, so that no mistaken iat of a pins document lasts.
+                max(self.build_time, iat),
+                newer.version if changed else old.rule_since,
+            )
         )
 
-    def fallen_back(self, pins: Pins, pins_digest: bytes) -> "Trust":
-        """Return the state at boot with the pins that could be read, all confirmed until a base record says otherwise."""
-        return Trust(
-            self.fleet,
-            self.channel,
-            self.root,
-            self.root_digest,
-            pins,
-            pins_digest,
-            self.marks.floor,
-        )
+    def with_root(self, found: "Root", digest: bytes) -> "Trust":
+        """Return the state with another root in force, the marks as they are."""
+        new = self._copy()
+        new.root = found
+        new.root_digest = digest
+        return new
+
+    def with_pins(self, found: Pins, digest: bytes) -> "Trust":
+        """Return the state with other pins in force, the marks as they are, all confirmed until a base says otherwise."""
+        new = self._copy()
+        new.pins = found
+        new.pins_digest = digest
+        new.base = {}
+        for host in found.hosts:
+            new.base[host.name] = (host, found.number)
+        return new
 
     def replaced(self, pins: Pins, digest: bytes, iat: int) -> "Trust":
         """Return the state after a newer `pins` document came into force."""
-        new = self._copy(pins, digest)
+        new = self._copy()
+        new.pins = pins
+        new.pins_digest = digest
         new.base = {}
+        old = self.marks
         for host in pins.hosts:
             base = self._base_for(host)
-            # What ends overlap at once, and what never needed one.
-            if base is not None and (pins.urgent or host.now or base[0].same(host)):
+            barrier = max(pins.urgent, host.now, (old.rule_since, 0))
+            if base is not None and (base[1] < barrier or base[0].same(host)):
                 base = (host, pins.number)
             if base is not None:
                 new.base[host.name] = base
         new.earlier_brokers = _union(self.pins.brokers, self.earlier_brokers, pins.brokers)
         new.earlier_carriers = _union(self.pins.carriers, self.earlier_carriers, pins.carriers)
-        # DESIGN section 6: the floor rises with the iat of accepted documents, and by nothing from the network.
-        new.marks = new._marks_now(pins.forbidden, max(self.marks.floor, iat))
-        return new
+        return new._marked(
+            Marks(
+                old.root_version,
+                old.root_digest,
+                pins.number,
+                digest,
+                pins.forbidden,
+                # DESIGN section 6: the floor rises with the iat of accepted documents, and by nothing from the network.
+                max(old.floor, iat),
+                old.rule_since,
+            )
+        )
 
-    def _base_for(self, host: Host) -> "tuple[Host, tuple[int, int]] | None":
-        before = match(self.pins.hosts, host.name)
-        if before is None:
-            return None  # `unlisted` is never a base
-        return self.base.get(before.name)
+    def _base_for(self, host: Host) -> "tuple[Host, Number] | None":
+        found = self.base.get(host.name)
+        if found is None:
+            before = match(self.pins.hosts, host.name)
+            if before is not None:  # `unlisted` is never a base
+                found = self.base.get(before.name)
+        return found
 
-    def confirm(self, name: str) -> "Trust":
-        """Return the state after a completed handshake matched a pin of that newest entry."""
-        new = self._copy(self.pins, self.pins_digest)
+    def confirm(self, name: str, where: str) -> "Trust":
+        """Return the state after a completed handshake with the peer `where` matched a pin of the newest entry `name`."""
+        new = self._copy()
+        new.base = dict(self.base)
         for host in self.pins.hosts:
             if host.name == name:
                 new.base[name] = (host, self.pins.number)
-        # A confirmed session was had by the newest list: earlier endpoints may go.
-        new.earlier_brokers = []
-        new.earlier_carriers = []
-        return new._remarked()
+        # A session with a broker of the newest list: earlier brokers may go. Carriers go by a carrier's delivery alone.
+        for broker, _ in self.pins.brokers:
+            if canonical(broker) == canonical(where):
+                new.earlier_brokers = []
+        return new
 
     def delivered(self) -> "Trust":
-        """Return the state after an endpoint of the newest list delivered a valid document: earlier ones may go."""
-        new = self._copy(self.pins, self.pins_digest)
-        new.earlier_brokers = []
+        """Return the state after a carrier of the newest list delivered a valid document: earlier ones may go."""
+        new = self._copy()
         new.earlier_carriers = []
-        return new._remarked()
+        return new
 
-    def _remarked(self) -> "Trust":
-        # Everything else of the marks stays: they may be ahead of the documents on flash.
-        old = self.marks
-        self.marks = Marks(
-            old.root_version,
-            old.root_digest,
-            old.number,
-            old.pins_digest,
-            sha256(self.base_record()).digest(),
-            old.forbidden,
-            old.floor,
+    def reset(self, factory: "Trust") -> "Trust":
+        """Return the state after a factory reset: its documents are in force again, the marks never fall."""
+        new = factory._copy()._marked(self.marks)
+        # Where this device found its documents until now: the factory's endpoints may be long gone.
+        new.earlier_brokers = _union(self.pins.brokers, self.earlier_brokers, factory.pins.brokers)
+        new.earlier_carriers = _union(
+            self.pins.carriers, self.earlier_carriers, factory.pins.carriers
         )
-        return self
+        return new
 
-    def restored(self, base_record: "bytes | None", marks: Marks) -> "Trust":
-        """Return the state at boot: these pins with a base record (or none that is readable) and the commit's marks."""
-        new = self._copy(self.pins, self.pins_digest)
-        new.marks = marks
-        if base_record is not None:
+    def restored(self, commit: Commit) -> "Trust":
+        """Return the state at boot: the documents that could be read, with a commit's marks and base."""
+        new = self._copy()
+        new.marks = commit.marks
+        if commit.base is not None:
             try:
-                new._load_base(base_record)
+                new._load_base(commit.base)
             except PeerError:
                 # Written by another release: the base of what it says is lost, the pins in force are not.
                 new.base = {}
         return new
 
-    def _load_base(self, data: bytes) -> None:
+    def _load_base(self, data: object) -> None:
+        if not isinstance(data, bytes):
+            raise PeerError(STRUCTURE)
         fields = cbor.loads(data, 2 * limits.DOCUMENT_MAX_BYTES)
         if not isinstance(fields, dict) or not isinstance(fields.get(1), dict):
-            raise PeerError(errors.STRUCTURE)
+            raise PeerError(STRUCTURE)
         base: "Base" = {}
         for name, item in fields[1].items():
             raw, number = array(item, 2, 2)
-            r, s = array(number, 2, 2)
-            base[text(name, limits.HOST_MAX_BYTES)] = (parse_host(raw), (r, s))
-        brokers = [(where, port) for where, port in array(fields.get(2), 0, _EARLIER)]
+            base[text(name, limits.HOST_MAX_BYTES)] = (parse_host(raw), parse_number(number))
+        brokers = []
+        for item in array(fields.get(2), 0, _EARLIER):
+            where, port = array(item, 2, 2)
+            brokers.append((text(where, limits.HOST_MAX_BYTES), uint(port, 1, 0xFFFF)))
         carriers = [
             text(url, limits.CARRIER_MAX_BYTES) for url in array(fields.get(3), 0, _EARLIER)
         ]

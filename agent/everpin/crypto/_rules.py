@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _ED25519 = const(-19)
 _ESP256 = const(-9)
+_HSS_LMS = const(-46)
 
 # Encodings of the eight points of small order: with one of them as a key, signatures for chosen messages are found by trial.
 # RFC 8032 leaves it open; libraries differ. Non-canonical ones never come this far.
@@ -34,9 +35,10 @@ except ImportError:
 
 
 def verify(alg: int, public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether `signature` is `public_key`'s over `message` under a COSE algorithm: -19 Ed25519, -9 ESP256 (RFC 9864).
+    """Return whether `signature` is `public_key`'s over `message` under a COSE algorithm: -19 Ed25519, -9 ESP256 (RFC 9864), -46 HSS-LMS (RFC 8778).
 
-    Keys raw: Ed25519 32 bytes, P-256 65 bytes SEC 1 uncompressed; signatures 64 bytes (P-256: r‖s). False for anything else.
+    Keys raw: Ed25519 32 bytes, P-256 65 bytes SEC 1 uncompressed, HSS as RFC 8554 section 6.1 has it; signatures 64 bytes
+    (P-256: r‖s), or HSS (section 6.2). False for anything else.
     """
     for value in (public_key, message, signature):
         if not isinstance(value, (bytes, bytearray, memoryview)):
@@ -44,7 +46,13 @@ def verify(alg: int, public_key: bytes, message: bytes, signature: bytes) -> boo
     public_key = bytes(public_key)
     message = bytes(message)
     signature = bytes(signature)
-    if len(signature) != 64 or not isinstance(alg, int):
+    if not isinstance(alg, int):
+        return False
+    if alg == _HSS_LMS:
+        from . import _lms  # most fleets have none: it costs its heap when the first comes
+
+        return _lms.verify(public_key, message, signature)
+    if len(signature) != 64:
         return False
     if alg == _ED25519:
         return (

@@ -22,7 +22,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ..core.agent import Agent
@@ -54,11 +54,12 @@ def _connect(host: str, port: int, tls: bool, deadline: float) -> Link:
 
 
 def ask(
-    carrier: str, topics: "list[str]", budget_s: float
+    carrier: str, topics: "Callable[[], list[str]]", budget_s: float
 ) -> "Iterator[tuple[str, bytes | None]]":
-    """Yield (topic, payload) of what a carrier holds of `topics`; payload None for one above the cap.
+    """Yield (topic, payload) of what a carrier holds of `topics()`; payload None for one above the cap.
 
-    Raise OSError or a `PeerError` when it cannot be asked, or not within `budget_s` seconds in all.
+    `topics` is looked at again after each message: a root that was accepted means other topics, and they are asked at once.
+    Raise OSError or a `PeerError` when the carrier cannot be asked, or not within `budget_s` seconds in all.
     """
     found = parse_url(carrier)
     if found is None:
@@ -71,36 +72,46 @@ def ask(
 
 
 def _subscribe(
-    host: str, port: int, tls: bool, topics: "list[str]", deadline: float
+    host: str, port: int, tls: bool, topics: "Callable[[], list[str]]", deadline: float
 ) -> "Iterator[tuple[str, bytes | None]]":
     link = _connect(host, port, tls, deadline)
     client_id = binascii.hexlify(os.urandom(8)).decode()
-    session = MqttSession(link, client_id, None, None, topics, seconds)
+    asked = topics()
+    session = MqttSession(link, client_id, None, None, asked, seconds)
     try:
         quiet_since = seconds()
         while seconds() - quiet_since < _QUIET_S:
             for message in session.tick(_TICK_S):
                 quiet_since = seconds()
                 yield message
+            if topics() != asked:
+                asked = topics()
+                session.subscribe(asked)
+                quiet_since = seconds()
     finally:
         session.close()
 
 
 def _get_all(
-    host: str, port: int, tls: bool, path: str, topics: "list[str]", deadline: float
+    host: str, port: int, tls: bool, path: str, topics: "Callable[[], list[str]]", deadline: float
 ) -> "Iterator[tuple[str, bytes | None]]":
+    asked: "list[str]" = []
     failed = None
-    for topic in topics:
-        try:
-            payload = _get(host, port, tls, path + "/" + topic, deadline)
-        except PeerError as error:
-            if error.code == errors.TOO_LONG:
-                yield topic, None
-            else:
-                failed = error  # one broken file must not hide the others
-            continue
-        if payload is not None:
-            yield topic, payload
+    while asked != topics():
+        asked = topics()
+        for topic in asked:
+            try:
+                payload = _get(host, port, tls, path + "/" + topic, deadline)
+            except PeerError as error:
+                if error.code == errors.TOO_LONG:
+                    yield topic, None
+                else:
+                    failed = error  # one broken file must not hide the others
+                continue
+            if payload is not None:
+                yield topic, payload
+            if asked != topics():
+                break  # roots come first: the next one, before what waits for it
     if failed is not None:
         raise failed
 
@@ -130,7 +141,7 @@ def visit(agent: "Agent", carrier: str, budget_s: float) -> None:
     """Ask one carrier for every topic of an agent in rescue, and tell it how that went."""
     result = "nothing"
     try:
-        for topic, payload in ask(carrier, agent.topics(True), budget_s):
+        for topic, payload in ask(carrier, lambda: agent.topics(True), budget_s):
             if payload is None:
                 agent.too_long(topic, carrier)
                 continue

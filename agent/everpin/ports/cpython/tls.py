@@ -7,6 +7,8 @@
 verdict. TLS 1.2 and 1.3, ECDHE only, no renegotiation, no resumption.
 """
 
+import base64
+import os
 import select
 import socket
 import ssl
@@ -442,14 +444,26 @@ class PinnedContext(ssl.SSLContext):
 
 
 def ssl_context(
-    policy: "Policy", client_cert: "str | None" = None, client_key: "str | None" = None
+    policy: "Policy", client_cert: "str | None" = None, client_key: "str | bytes | None" = None
 ) -> PinnedContext:
     """Return a context whose connections talk only to peers that `policy` accepts.
 
-    `client_cert` and `client_key` are PEM files for mutual TLS. A refusal raises `PinRefused` with `.verdict`.
+    `client_cert` and `client_key` are PEM files for mutual TLS; the key may be PKCS#8 DER instead, as the sealed secrets hold it.
+    A refusal raises `PinRefused` with `.verdict`.
     """
     context = PinnedContext()
     context.policy = policy
-    if client_cert is not None:
+    if client_cert is None:
+        return context
+    if not isinstance(client_key, bytes):
         context.load_cert_chain(client_cert, client_key)
+        return context
+    # OpenSSL reads keys from files only; this one never touches a disk.
+    fd = os.memfd_create("everpin-key")
+    try:
+        text = base64.encodebytes(client_key).decode()
+        os.write(fd, f"-----BEGIN PRIVATE KEY-----\n{text}-----END PRIVATE KEY-----\n".encode())
+        context.load_cert_chain(client_cert, f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
     return context

@@ -46,6 +46,10 @@ def _trust(folder: str) -> Trust:
     raise _Refused(f"{folder}: no flash.img; name a device's folder with --trust")
 
 
+def _said(number: "list[int]") -> str:
+    return f"root {number[0]}" if len(number) == 1 else f"number {number[0]}-{number[1]}"
+
+
 def main(args: "argparse.Namespace") -> int:
     """Print a line for each document of `args.documents` under `args.trust`; 0 when all were accepted, else 1."""
     refused = False
@@ -55,9 +59,11 @@ def main(args: "argparse.Namespace") -> int:
             error = None
             number = None
             try:
-                newer = accept.pins_document(trust, _read(path))
-                trust = newer if newer is not None else trust
-                number = list(trust.pins.number)
+                trust, became = accept.document(trust, _read(path))
+                if became == accept.ROOT_ACCEPTED:
+                    number = [trust.root.version]
+                else:
+                    number = list(trust.pins.number)
             except PeerError as refusal:
                 error = refusal.name
                 refused = True
@@ -65,7 +71,7 @@ def main(args: "argparse.Namespace") -> int:
                 said = {"file": path, "accepted": error is None, "error": error, "number": number}
                 print(json.dumps(said))
             elif error is None and number is not None:
-                print(f"{path}: accepted, number {number[0]}-{number[1]}")
+                print(f"{path}: accepted, {_said(number)}")
             else:
                 print(f"{path}: refused, {error}")
     except _Refused as problem:

@@ -27,8 +27,8 @@ class MicroPythonPort:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._cert = tls.read_file(device.client_cert)
-        self._key = tls.read_file(device.client_key)
+        self._cert = tls.load(device.client_cert)
+        self._key = tls.load(device.client_key)
         clock = Clock(device.time_source)
         self.now = clock.now
         self.uptime = clock.uptime

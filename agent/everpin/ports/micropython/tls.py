@@ -5,6 +5,8 @@ exception raised in it aborts the handshake. CERT_NONE would never call it; unde
 parent's signature is dropped, so only the leaf's own key is judged here: the handshake proves that the peer holds it.
 """
 
+from binascii import a2b_base64
+
 import tls
 
 from ...core import errors
@@ -241,16 +243,21 @@ def attach(device: "Any") -> "Any":
         link.context.drop()
 
     link: "Any" = Attached(device, drop)
-    link.context = PinnedContext(link, read_file(device.client_cert), read_file(device.client_key))
+    link.context = PinnedContext(link, load(device.client_cert), load(device.client_key))
     return link
 
 
-def read_file(path: "str | None") -> "bytes | None":
-    """Return a file's bytes, None for None."""
-    if path is None:
-        return None
-    with open(path, "rb") as file:
-        return file.read()
+def load(source: "str | bytes | None") -> "bytes | None":
+    """Return a certificate or key as DER: from bytes that are, or from a file of PEM or DER; None for None."""
+    if source is None or isinstance(source, bytes):
+        return source
+    with open(source, "rb") as file:
+        data = file.read()
+    start = data.find(b"-----BEGIN")
+    if start < 0:
+        return data
+    start = data.find(b"\n", start)
+    return a2b_base64(data[start : data.find(b"-----END", start)])
 
 
 __all__ = (
