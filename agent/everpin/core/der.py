@@ -1,13 +1,18 @@
-"""DER (X.690): a bounded reader of definite, minimal lengths and low tag numbers; it looks at structure, not at values."""
+"""DER (X.690): a bounded reader of definite, minimal lengths and low tag numbers; object identifiers and integers in their one form."""
 
 from ..compat import const
 from . import errors
 from .errors import PeerError
 
 SEQUENCE = const(0x30)
+SET = const(0x31)
 INTEGER = const(0x02)
 BIT_STRING = const(0x03)
 OID = const(0x06)
+BOOLEAN = const(0x01)
+OCTET_STRING = const(0x04)
+UTC_TIME = const(0x17)
+GENERALIZED_TIME = const(0x18)
 VERSION = const(0xA0)  # [0] EXPLICIT
 
 
@@ -22,6 +27,14 @@ class Reader:
     def more(self) -> bool:
         """Return whether elements are left."""
         return self.at < self.end
+
+    def byte(self, at: int) -> int:
+        """Return one byte of the data."""
+        return self._data[at]
+
+    def slice(self, start: int, end: int) -> bytes:
+        """Return some of the data."""
+        return bytes(self._data[start:end])
 
     def peek(self) -> int:
         """Return the next element's tag."""
@@ -49,8 +62,31 @@ class Reader:
                 raise PeerError(errors.ENCODING)
         if length > self.end - at:
             raise PeerError(errors.ENCODING)
+        if tag == OID:
+            self._identifier(at, at + length)
+        elif tag == INTEGER:
+            self._shortest(at, at + length)
         self.at = at + length
         return at, self.at
+
+    def _identifier(self, start: int, end: int) -> None:
+        """Raise unless the content is an object identifier (X.690 section 8.19): whole numbers of base 128, none with a leading zero."""
+        first = True
+        for at in range(start, end):
+            if first and self._data[at] == 0x80:
+                raise PeerError(errors.ENCODING)
+            first = self._data[at] < 0x80
+        if start == end or not first:
+            raise PeerError(errors.ENCODING)
+
+    def _shortest(self, start: int, end: int) -> None:
+        """Raise unless the content is an integer in its fewest octets (X.690 section 8.3.2)."""
+        if start == end:
+            raise PeerError(errors.ENCODING)
+        if end - start > 1:
+            top = self._data[start] << 1 | self._data[start + 1] >> 7
+            if top in (0, 0x1FF):
+                raise PeerError(errors.ENCODING)
 
     def inside(self, tag: int) -> "Reader":
         """Step over one element of that tag; return a reader of its content."""

@@ -36,6 +36,15 @@ MAX_TIME_SOURCES = const(8)
 
 # One certificate; the largest seen in public chains is below 4 kB.
 CERTIFICATE_MAX_BYTES = const(8192)
+# Public certificates have about ten; names of one certificate, and of one set of name constraints.
+CERTIFICATE_MAX_EXTENSIONS = const(32)
+CERTIFICATE_MAX_NAMES = const(128)
+# A served chain, and the path that is looked for in it.
+CHAIN_MAX = const(8)
+CHAIN_MAX_BYTES = const(16384)
+PATH_MAX = const(6)
+# Signature checks for one chain, whatever it holds: a path of six needs five, cross-signs and strangers a few more.
+LINK_CHECKS_MAX = const(16)
 # SubjectPublicKeyInfo: RSA 8192 takes 1,062 bytes, ML-DSA-87 about 2,620.
 SPKI_MAX_BYTES = const(4096)
 DER_MAX_DEPTH = const(8)

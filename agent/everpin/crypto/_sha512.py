@@ -1,6 +1,6 @@
-"""SHA-512 (FIPS 180-4 section 6.4), for Ed25519 on interpreters whose hashlib ends at SHA-256.
+"""SHA-512 and SHA-384 (FIPS 180-4 sections 6.4, 6.5), for interpreters whose hashlib ends at SHA-256.
 
-The constants (sections 4.2.3 and 5.3.5) are two byte strings that stay in flash: 80 integers would take 5 kB of heap. Heap: eight
+The constants (sections 4.2.3, 5.3.4 and 5.3.5) are byte strings that stay in flash: 80 integers would take 5 kB of heap. Heap: eight
 integers of state, 16 of schedule, and the padded message.
 """
 
@@ -55,6 +55,13 @@ _H = (
     b"\x1f\x83\xd9\xab\xfb\x41\xbd\x6b\x5b\xe0\xcd\x19\x13\x7e\x21\x79"
 )
 
+_H384 = (
+    b"\xcb\xbb\x9d\x5d\xc1\x05\x9e\xd8\x62\x9a\x29\x2a\x36\x7c\xd5\x07"
+    b"\x91\x59\x01\x5a\x30\x70\xdd\x17\x15\x2f\xec\xd8\xf7\x0e\x59\x39"
+    b"\x67\x33\x26\x67\xff\xc0\x0b\x31\x8e\xb4\x4a\x87\x68\x58\x15\x11"
+    b"\xdb\x0c\x2e\x0d\x64\xf9\x8f\xa7\x47\xb5\x48\x1d\xbe\xfa\x4f\xa4"
+)
+
 
 def _words(data: bytes, at: int, count: int) -> "list[int]":
     return [int.from_bytes(data[at + 8 * t : at + 8 * t + 8], "big") for t in range(count)]
@@ -62,7 +69,16 @@ def _words(data: bytes, at: int, count: int) -> "list[int]":
 
 def sha512(data: bytes) -> bytes:
     """Return the 64-byte digest of `data`."""
-    h = _words(_H, 0, 8)
+    return _digest(_H, data)
+
+
+def sha384(data: bytes) -> bytes:
+    """Return the 48-byte SHA-384 digest of `data` (section 6.5)."""
+    return _digest(_H384, data)[:48]
+
+
+def _digest(initial: bytes, data: bytes) -> bytes:
+    h = _words(initial, 0, 8)
     length = len(data)
     data = data + b"\x80" + bytes((111 - length) % 128) + (length * 8).to_bytes(16, "big")
     for block in range(0, len(data), 128):

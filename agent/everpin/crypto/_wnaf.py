@@ -1,4 +1,4 @@
-"""Signed sliding windows: both curves multiply two points at once (Straus), one digit string for each scalar."""
+"""Signed sliding windows: the curves multiply two points at once (Straus), one digit string for each scalar."""
 
 from ..compat import const
 
@@ -9,10 +9,10 @@ ZERO = const(16)  # digits are kept as bytes around this
 _DIGITS = const(257)
 
 
-def digits(scalar: int) -> bytearray:
+def digits(scalar: int, count: int = _DIGITS) -> bytearray:
     """Return the width-5 non-adjacent form, least significant first: each byte is ZERO plus 0 or an odd number in -15..15."""
-    out = bytearray(_DIGITS)
-    for at in range(_DIGITS):
+    out = bytearray(count)
+    for at in range(count):
         digit = 0
         if scalar & 1:
             digit = scalar & 31
