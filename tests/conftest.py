@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "device")]
+SIM_DEVICE = HERE.parent / "firmware_sim" / "everpin_sim" / "device"
+sys.path[:0] = [str(HERE), str(HERE / "device"), str(SIM_DEVICE)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import attack_data
+import rotations
+import structure_data
+import vector_data
 from documents import (
     ALPHA,
     BETA,
@@ -22,7 +26,6 @@ from documents import (
     Signer,
     derived,
     host,
-    sign1,
 )
 
 UTC = datetime.UTC
@@ -130,10 +133,6 @@ def make(folder: str) -> None:
     put("bad-host-negative.cbor", fleet.pins(5, [real[0] | {-9: 1}]))
     put("bad-usage-2.cbor", fleet.pins(5, [real[0] | {2: 2}]))
     put("bad-claim.cbor", fleet.pins(5, real, claims={23: 1}))
-    put(
-        "bad-no-iat.cbor",
-        sign1(fleet.signer, PINS, {1: "acme", 3: "meters", -70001: {}}, "acme", "meters"),
-    )
     put("bad-too-long.cbor", fleet.pins(5, real, body={20: b"x" * 8000}))
     put("bad-two-hosts.cbor", fleet.pins(5, real + real))
     put("bad-no-hosts.cbor", fleet.pins(5, []))
@@ -141,3 +140,7 @@ def make(folder: str) -> None:
     put("secrets.cbor", fleet.sealed_secrets())
     put("device.key", DEVICE_KEY)
     put("report.key", derived(DEVICE_KEY, "report", "acme", "meter-1"))
+    rotations.make(where)
+    attack_data.make(put, pin_a, pin_b, pin_c)
+    structure_data.make(put, pin_a)
+    vector_data.make(folder)

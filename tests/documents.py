@@ -1,9 +1,15 @@
-"""Documents for tests, made with cbor2 and cryptography alone: independent of the fleet tool and of the device's encoder."""
+"""Documents for tests, made with cbor2, cryptography and pyhsslms alone: independent of the fleet tool and of the device's encoder.
+
+`Fleet` has one signer for everything; `Ground` has named signers, and rules over them.
+"""
 
 import hashlib
+import re
+from functools import cache
 from typing import Any
 
 import cbor2
+import pyhsslms
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
@@ -43,13 +49,20 @@ def seal(device_key: bytes, fleet: str, device: str, fields: dict[int, Any]) -> 
 
 
 class Signer:
-    """An Ed25519 or P-256 key with its COSE_Key map and kid; deterministic for Ed25519 by seed."""
+    """An Ed25519, P-256 or HSS-LMS key (height 5, W 4, hashes of n bytes) with its COSE_Key map and kid."""
 
-    def __init__(self, seed: str, alg: int = -19) -> None:
+    def __init__(self, seed: str, alg: int = -19, n: int = 32) -> None:
         self.alg = alg
         raw = hashlib.sha256(seed.encode()).digest()
-        if alg == -19:
-            self.key: Any = ed25519.Ed25519PrivateKey.from_private_bytes(raw)
+        if alg == -46:
+            # RFC 8778. One level: 32 signatures.
+            types = (pyhsslms.lms_sha256_m32_h5, pyhsslms.lmots_sha256_n32_w4)
+            if n == 24:
+                types = (pyhsslms.lms_sha256_m24_h5, pyhsslms.lmots_sha256_n24_w4)
+            self.key: Any = pyhsslms.HssPrivateKey(1, *types, SEED=raw[:n])
+            self.cose = {1: 5, 3: -46, -1: self.key.publicKey().serialize()}
+        elif alg == -19:
+            self.key = ed25519.Ed25519PrivateKey.from_private_bytes(raw)
             public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
             self.cose = {1: 1, 3: -19, -1: 6, -2: public}
         else:
@@ -58,10 +71,11 @@ class Signer:
                 Encoding.X962, PublicFormat.UncompressedPoint
             )
             self.cose = {1: 2, 3: -9, -1: 1, -2: point[1:33], -3: point[33:]}
-        self.kid = hashlib.sha256(dumps(self.cose)).digest()[:8]
+        self.digest = hashlib.sha256(dumps(self.cose)).digest()
+        self.kid = self.digest[:8]
 
     def sign(self, data: bytes) -> bytes:
-        if self.alg == -19:
+        if self.alg != -9:
             return self.key.sign(data)
         r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(hashes.SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
@@ -81,6 +95,105 @@ def sign1(
     aad = dumps(["everpin/1", fleet, channel])
     signature = signer.sign(dumps(["Signature1", head, aad, payload]))
     return dumps(cbor2.CBORTag(18, [head, unprotected or {}, payload, signature]))
+
+
+@cache
+def named(name: str) -> Signer:
+    """Return the signer of a one-letter name: L and M are HSS-LMS (n = 32 and 24), P to S are P-256, all others Ed25519."""
+    if name in "LM":
+        return Signer(name, -46, 32 if name == "L" else 24)
+    return Signer(name, -9 if name in "PQRS" else -19)
+
+
+def groups(rule: str) -> list[tuple[int, str]]:
+    """Return a rule as (threshold, names) for each group; "2:abc&1:LM" asks for two of a, b, c and for one of L, M."""
+    return [(int(item.split(":")[0]), item.split(":")[1]) for item in rule.split("&")]
+
+
+class Ground:
+    """Documents by named signers, each name one letter (`named`).
+
+    `signers` is a text of names in the order in which they sign; "!" behind a name breaks its signature. One signature makes a
+    COSE_Sign1, several a COSE_Sign (RFC 9052 sections 4.2 and 4.1).
+    """
+
+    def __init__(self, name: str = "acme", channel: str = "meters") -> None:
+        self.name, self.channel = name, channel
+
+    def sign(self, typ: int, claims: dict[int, Any], channel: str, signers: str) -> bytes:
+        payload, aad = dumps(claims), dumps(["everpin/1", self.name, channel])
+        who = [(named(name), broken) for name, broken in re.findall(r"(\w)(!?)", signers)]
+        single = len(who) == 1
+        head = dumps({1: who[0][0].alg, 4: who[0][0].kid, 16: typ} if single else {16: typ})
+        parts = []
+        for signer, broken in who:
+            own = dumps({1: signer.alg, 4: signer.kid})
+            context = ["Signature1", head] if single else ["Signature", head, own]
+            made = signer.sign(dumps([*context, aad, payload]))
+            if broken:
+                made = made[:-1] + bytes([made[-1] ^ 1])
+            parts.append([own, {}, made])
+        last = parts[0][2] if single else parts
+        return dumps(cbor2.CBORTag(18 if single else 98, [head, {}, payload, last]))
+
+    def root(
+        self,
+        version: int,
+        rule: str,
+        signers: str,
+        pins: str = "1:p",
+        commitment: str = "",
+        keys: str = "",
+        iat: int = T0,
+        body: dict[int, Any] | None = None,
+    ) -> bytes:
+        """Return a root with `rule` for roots and `pins` for pins; `commitment` as "threshold:names"; `keys` instead of those named."""
+        both = [groups(rule), groups(pins)]
+        names = keys or "".join(
+            sorted({name for role in both for _, members in role for name in members})
+        )
+        said: dict[int, Any] = {
+            1: version,
+            2: [named(name).cose for name in names],
+            3: {
+                role + 1: [
+                    [threshold, [names.index(name) for name in members]]
+                    for threshold, members in found
+                ]
+                for role, found in enumerate(both)
+            },
+        }
+        if commitment:
+            threshold, members = groups(commitment)[0]
+            said[4] = [threshold, [named(name).digest for name in members]]
+        said |= body or {}
+        return self.sign(ROOT, {1: self.name, 6: iat, BODY: said}, "", signers)
+
+    def pins(
+        self,
+        number: tuple[int, int],
+        signers: str = "p",
+        hosts: list[Any] | None = None,
+        iat: int = T0,
+        body: dict[int, Any] | None = None,
+        claims: dict[int, Any] | None = None,
+    ) -> bytes:
+        said = {
+            1: number[0],
+            2: number[1],
+            3: hosts if hosts is not None else [host()],
+            5: [["broker.example", 8883]],
+            6: ["http://mirror.example/pins"],
+        } | (body or {})
+        full = {1: self.name, 3: self.channel, 6: iat, BODY: said} | (claims or {})
+        return self.sign(PINS, full, self.channel, signers)
+
+    def factory(
+        self, root: bytes, pins: bytes, device: str = "meter-1", build_time: int = T0
+    ) -> bytes:
+        return dumps(
+            {1: 1, 2: self.name, 3: self.channel, 4: device, 5: root, 6: pins, 7: build_time}
+        )
 
 
 class Fleet:

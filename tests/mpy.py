@@ -10,6 +10,7 @@ from everpin_sim.micropython import NoMicroPython, find
 TESTS = Path(__file__).resolve().parent
 AGENT = TESTS.parent / "agent"
 DEVICE_TESTS = TESTS / "device"
+SIM_DEVICE = TESTS.parent / "firmware_sim" / "everpin_sim" / "device"
 # What everything but code must do with. A board has its code frozen in flash; here a module's bytecode lies in the heap, so the
 # heap is larger by what importing takes, measured first in a process of its own. Objects here have twice a board's size.
 HEAP_BYTES = 96 * 1024
@@ -53,10 +54,11 @@ def build(target: Path) -> int:
     total = compile_tree(
         AGENT,
         target,
-        ("mip", "everpin/ports/cpython", "everpin/crypto/_native.py", "everpin/crypto/_aes.py"),
+        ("mip", "everpin/ports/cpython", "everpin/crypto/_native", "everpin/crypto/_aes.py"),
         "-O3",
     )
     compile_tree(DEVICE_TESTS, target)
+    compile_tree(SIM_DEVICE, target)
     return total
 
 

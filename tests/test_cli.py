@@ -13,7 +13,7 @@ import pytest
 
 from everpin.ports.cpython import cli
 
-FLEET = ["init", "key", "pin", "sign", "publish", "provision", "reports", "acl"]
+FLEET = ["init", "key", "pin", "sign", "cosign", "publish", "provision", "reports", "acl"]
 COMMAND = [sys.executable, "-m", "everpin.ports.cpython.cli"]
 
 
@@ -100,7 +100,7 @@ def test_one_module_lacking_is_an_extra_lacking(
     assert "needs the extra 'sim'" in err
 
 
-@pytest.mark.parametrize("verb", ["tunnel", "sim", "hil"])
+@pytest.mark.parametrize("verb", ["tunnel", "hil"])
 def test_verbs_of_later_releases_say_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
@@ -109,7 +109,8 @@ def test_verbs_of_later_releases_say_so(
 
 
 @pytest.mark.parametrize(
-    ("verb", "module"), [("sign", "everpin_fleet.cli"), ("demo", "everpin_sim.cli")]
+    ("verb", "module"),
+    [("sign", "everpin_fleet.cli"), ("demo", "everpin_sim.cli"), ("sim", "everpin_sim.sim_cli")],
 )
 def test_a_delegated_verb_gets_all_its_arguments_and_gives_its_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str, module: str

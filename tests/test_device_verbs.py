@@ -155,7 +155,10 @@ def test_check_says_what_a_device_would_do(
         (["reports", "--fleet", "FLEET", "--broker", "localhost:1"], "is the broker up?"),
         (["reports", "--fleet", "nowhere", "--broker", "localhost:1"], "no policy here"),
         (["verify", "nowhere.cbor", "--trust", "DEVICE"], "nowhere.cbor: No such file"),
-        (["verify", "x", "--trust", "nowhere"], "name a device's folder with --trust"),
+        (
+            ["verify", "x", "--trust", "nowhere"],
+            "name a device's folder, or a fleet's, with --trust",
+        ),
     ],
 )
 def test_bad_input_is_one_line(
@@ -180,7 +183,8 @@ def test_a_damaged_device_folder_is_one_line(
     if damage == "config":
         (ground.device / "device.json").write_text("{")
     elif damage == "image":
-        (ground.device / "flash.img").write_bytes(b"\xff" * 131072)
+        image = ground.device / "flash.img"
+        image.write_bytes(b"\xff" * image.stat().st_size)
     elif damage == "short":
         (ground.device / "flash.img").write_bytes(b"\xff" * 1000)
     else:

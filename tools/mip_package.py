@@ -6,12 +6,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = ROOT / "agent"
+# `cryptography` is behind these; a board has its own code, or cryptolib, in their place.
+OFF_BOARD = (
+    "everpin/ports/cpython/",
+    "everpin/crypto/_native.py",
+    "everpin/crypto/_native_links.py",
+    "everpin/crypto/_aes.py",
+)
 
 
 def device_files() -> list[str]:
-    """Return the paths of all device modules, relative to agent/, sorted: all but ports/cpython."""
+    """Return the paths of all device modules, relative to agent/, sorted: all that does not stand on CPython's libraries."""
     paths = (p.relative_to(AGENT).as_posix() for p in (AGENT / "everpin").rglob("*.py"))
-    return sorted(p for p in paths if not p.startswith("everpin/ports/cpython/"))
+    return sorted(p for p in paths if not p.startswith(OFF_BOARD))
 
 
 def listing() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from everpin.core import report, topics
 from everpin.core.errors import PeerError, name_of
 
-from . import documents, provision
+from . import archive, bodies, provision
 from .connect import Broker
 from .policy import Policy
 
@@ -30,7 +30,7 @@ def readable(device: str, said: dict[int, Any]) -> dict[str, Any]:
         if 5 in event:
             item["number"] = event[5]
         if 6 in event:
-            item["pin"] = documents.cbor_base64(event[6])
+            item["pin"] = bodies.base64_of(event[6])
         if 7 in event:
             item["since"] = event[7]
         events.append(item)
@@ -78,7 +78,7 @@ class Collector:
         found = readable(device, said)
         with self._lock:
             if self._ack:
-                number, _ = documents.newest(self._folder)
+                number, _ = archive.newest(self._folder)
                 data = report.make_ack(
                     key, self._policy.fleet, device, said[7], number, int(time.time())
                 )

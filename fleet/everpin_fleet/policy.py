@@ -1,7 +1,5 @@
 """The policy file: which hosts, which pins, which endpoints, who may sign. Checked on load, line and field in each error."""
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from everpin.core.pins import canonical, match, parse_host
 
 from .errors import OperatorError
 from .files import read, write
+from .policy_check import Checker
 
 STATUS = {"active": 1, "backup": 2, "retiring": 3}
 RESERVED = ("root", "report", "ack")
@@ -42,7 +41,7 @@ class Host:
     now: bool = False
 
     def body(self) -> dict[int, Any]:
-        """Return the entry as the document carries it."""
+        """Return the entry as a document carries it, without `now`: that is a number, and the document's to say."""
         fields: dict[int, Any] = {
             1: self.name,
             2: self.usage,
@@ -50,9 +49,15 @@ class Host:
         }
         if self.include_subdomains:
             fields[4] = True
-        if self.now:
-            fields[-1] = True
         return fields
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of a rule: that many of these keys must sign; every group of a rule is required."""
+
+    threshold: int
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -62,107 +67,24 @@ class Policy:
     path: Path
     fleet: str
     channel: str
-    root_signers: tuple[str, ...]
-    pins_signers: tuple[str, ...]
+    root_rule: tuple[Group, ...]
+    pins_rule: tuple[Group, ...]
     hosts: tuple[Host, ...]
     brokers: tuple[tuple[str, int], ...]
     rescue: tuple[str, ...]
     forbidden: tuple[bytes, ...] = ()
     urgent: bool = False
     time_sources: tuple[str, ...] = field(default=())
+    # Contingency keys: their threshold, and SHA-256 of each COSE_Key; None for a fleet that has none.
+    contingency: tuple[int, tuple[bytes, ...]] | None = None
+
+    def signers(self) -> tuple[str, ...]:
+        """Return every key that the rules name, once each, in their order."""
+        groups = self.root_rule + self.pins_rule
+        return tuple(dict.fromkeys(name for group in groups for name in group.keys))
 
 
-class _Checker:
-    """Reads fields with their kinds, and knows the line of each for errors."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path = path
-        self._lines = text.splitlines()
-
-    def fail(self, place: str, what: str, then: str = "") -> OperatorError:
-        return OperatorError(f"{place}: {what}", f"{self.path}:{self._line(place)}", then)
-
-    def _line(self, place: str) -> int:
-        """Return the line of a field such as `fleet` or `hosts[1].pins[0].sha256`: the last part found on the way there."""
-        at = 0
-        found = 1
-        for part in place.split("."):
-            name, _, index = part.rstrip("]").partition("[")
-            wanted = int(index) + 1 if index else 1
-            pattern = re.compile(
-                rf"^\s*(\[\[?\s*(\w+\s*\.\s*)*{re.escape(name)}\s*\]\]?|{re.escape(name)}\s*=)"
-            )
-            for number in range(at, len(self._lines)):
-                if pattern.match(self._lines[number]):
-                    wanted -= 1
-                    if wanted == 0:
-                        found = number + 1
-                        at = (
-                            number
-                            if not self._lines[number].lstrip().startswith("[")
-                            else number + 1
-                        )
-                        break
-        return found
-
-    def known(self, table: dict[str, Any], place: str, names: tuple[str, ...]) -> None:
-        for name in table:
-            if name not in names:
-                where = f"{place}.{name}" if place else name
-                raise self.fail(where, "unknown field", f"known here: {', '.join(names)}")
-
-    def text(
-        self, table: dict[str, Any], place: str, name: str, default: str | None = None
-    ) -> str:
-        where = f"{place}.{name}" if place else name
-        value = table.get(name, default)
-        if value is None:
-            raise self.fail(where, "is missing")
-        if not isinstance(value, str) or not value:
-            raise self.fail(where, "must be a text")
-        return str(value)
-
-    def flag(self, table: dict[str, Any], place: str, name: str) -> bool:
-        value = table.get(name, False)
-        if not isinstance(value, bool):
-            raise self.fail(f"{place}.{name}" if place else name, "must be true or false")
-        return value
-
-    def tables(
-        self, table: dict[str, Any], place: str, name: str, most: int
-    ) -> list[dict[str, Any]]:
-        where = f"{place}.{name}" if place else name
-        value = table.get(name)
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise self.fail(
-                where, f"is missing: write at least one [[{where.replace('[0]', '')}]]"
-            )
-        if not 1 <= len(value) <= most:
-            raise self.fail(where, f"has {len(value)} entries; 1 to {most} are allowed")
-        return value
-
-    def texts(self, table: dict[str, Any], place: str, name: str, most: int) -> list[str]:
-        where = f"{place}.{name}" if place else name
-        value = table.get(name, [])
-        if not isinstance(value, list) or not all(
-            isinstance(item, str) and item for item in value
-        ):
-            raise self.fail(where, "must be a list of texts")
-        if len(value) > most:
-            raise self.fail(where, f"has {len(value)} entries; at most {most} are allowed")
-        return [str(item) for item in value]
-
-    def digest(self, value: str, place: str) -> bytes:
-        try:
-            found = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            found = b""
-        if len(found) != 32:
-            raise self.fail(place, "is no SHA-256 in base64", "`everpin spki FILE` prints one")
-        return found
-
-
-def _name(check: _Checker, raw: dict[str, Any], field_name: str) -> str:
+def _name(check: Checker, raw: dict[str, Any], field_name: str) -> str:
     value = check.text(raw, "", field_name)
     if len(value.encode()) > limits.NAME_MAX_BYTES or not re.fullmatch(
         r"[^/+#\x00-\x20\x7f]+", value
@@ -175,7 +97,7 @@ def _name(check: _Checker, raw: dict[str, Any], field_name: str) -> str:
     return value
 
 
-def _host(check: _Checker, raw: dict[str, Any], place: str) -> Host:
+def _host(check: Checker, raw: dict[str, Any], place: str) -> Host:
     check.known(raw, place, ("name", "usage", "include_subdomains", "now", "pins"))
     name = check.text(raw, place, "name")
     if name != canonical(name):
@@ -207,7 +129,7 @@ def _host(check: _Checker, raw: dict[str, Any], place: str) -> Host:
     )
 
 
-def _endpoints(check: _Checker, raw: dict[str, Any]) -> tuple[list[tuple[str, int]], list[str]]:
+def _endpoints(check: Checker, raw: dict[str, Any]) -> tuple[list[tuple[str, int]], list[str]]:
     brokers = []
     for number, item in enumerate(check.tables(raw, "", "brokers", limits.MAX_BROKERS)):
         place = f"brokers[{number}]"
@@ -233,6 +155,55 @@ def _endpoints(check: _Checker, raw: dict[str, Any]) -> tuple[list[tuple[str, in
     return brokers, rescue
 
 
+def _rule(check: Checker, signers: dict[str, Any], role: str) -> tuple[Group, ...]:
+    place = f"signers.{role}"
+    value = signers.get(role, [])
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        if len(value) > 1:
+            raise check.fail(
+                place,
+                "names several keys without saying how many must sign",
+                f"write [[{place}]] with threshold = … and keys = […]",
+            )
+        return tuple(Group(1, (name,)) for name in check.texts(signers, "signers", role, 1))
+    groups = []
+    for number, item in enumerate(check.tables(signers, "signers", role, limits.RULE_MAX_GROUPS)):
+        at = f"{place}[{number}]"
+        check.known(item, at, ("threshold", "keys"))
+        names = check.texts(item, at, "keys", limits.RULE_MAX_KEYS)
+        if not names or len(set(names)) != len(names):
+            raise check.fail(f"{at}.keys", "must name different keys, one at least")
+        groups.append(Group(_threshold(check, item, at, len(names)), tuple(names)))
+    return tuple(groups)
+
+
+def _threshold(check: Checker, table: dict[str, Any], place: str, most: int) -> int:
+    value = table.get("threshold", 1)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise check.fail(f"{place}.threshold", f"must be 1 to {most}, as many as there are keys")
+    return value
+
+
+def _contingency(check: Checker, raw: dict[str, Any]) -> tuple[int, tuple[bytes, ...]] | None:
+    table = raw.get("contingency")
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise check.fail("contingency", "must be a table: [contingency]")
+    check.known(table, "contingency", ("threshold", "digests"))
+    found = [
+        check.digest(item, "contingency.digests")
+        for item in check.texts(table, "contingency", "digests", limits.RULE_MAX_KEYS)
+    ]
+    if not found or len(set(found)) != len(found):
+        raise check.fail(
+            "contingency.digests",
+            "must hold different digests, one at least",
+            "`everpin key digest NAME` prints a key's, on the machine where it lies",
+        )
+    return _threshold(check, table, "contingency", len(found)), tuple(found)
+
+
 def load(path: Path, complete: bool = True) -> Policy:
     """Return the policy of a file. `complete` demands what a document needs (two pins a host); editing does not."""
     text = read(path).decode("utf-8", "replace")
@@ -242,7 +213,7 @@ def load(path: Path, complete: bool = True) -> Policy:
         raise OperatorError(
             f"no TOML: {str(error).split(' at line')[0]}", f"{path}:{error.line}"
         ) from None
-    check = _Checker(path, text)
+    check = Checker(path, text)
     check.known(
         raw,
         "",
@@ -256,6 +227,7 @@ def load(path: Path, complete: bool = True) -> Policy:
             "forbidden",
             "urgent",
             "time_sources",
+            "contingency",
         ),
     )
     fleet, channel = _name(check, raw, "fleet"), _name(check, raw, "channel")
@@ -282,24 +254,25 @@ def load(path: Path, complete: bool = True) -> Policy:
         path,
         fleet,
         channel,
-        tuple(check.texts(signers, "signers", "root", limits.RULE_MAX_KEYS)),
-        tuple(check.texts(signers, "signers", "pins", limits.RULE_MAX_KEYS)),
+        _rule(check, signers, "root"),
+        _rule(check, signers, "pins"),
         tuple(hosts),
         tuple(brokers),
         tuple(rescue),
         tuple(forbidden),
         check.flag(raw, "", "urgent"),
         tuple(check.texts(raw, "", "time_sources", limits.MAX_TIME_SOURCES)),
+        _contingency(check, raw),
     )
     if complete:
         _whole(check, found)
     return found
 
 
-def _whole(check: _Checker, policy: Policy) -> None:
+def _whole(check: Checker, policy: Policy) -> None:
     """Refuse what devices would refuse, before anybody signs it."""
-    for role, names in (("root", policy.root_signers), ("pins", policy.pins_signers)):
-        if not names:
+    for role, rule in (("root", policy.root_rule), ("pins", policy.pins_rule)):
+        if not rule:
             raise check.fail(f"signers.{role}", "names no key", "`everpin key new NAME` makes one")
     seen = set()
     for number, host in enumerate(policy.hosts):

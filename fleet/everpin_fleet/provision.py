@@ -12,7 +12,7 @@ from everpin.core import factory, sealing, store
 from everpin.core.errors import FlashError, MisuseError, PeerError
 from everpin.ports.fileflash import FileFlash, create
 
-from . import documents, files
+from . import archive, files
 from .errors import OperatorError
 from .policy import Policy
 
@@ -65,7 +65,7 @@ def provision(
         raise OperatorError(
             "this device is provisioned", str(image), "--force makes it anew and forgets its state"
         )
-    number, pins = documents.newest(folder)
+    number, pins = archive.newest(folder)
     password = (
         None
         if password_file is None
@@ -73,7 +73,7 @@ def provision(
     )
     cert = None if client_cert is None else files.read(client_cert)
     key = None if client_key is None else _key_der(client_key)
-    root = files.read(documents.root_path(folder))
+    root = files.read(archive.root_path(folder, number[0]))
     try:
         body = factory.encode(policy.fleet, policy.channel, device, root, pins, int(time.time()))
     except MisuseError:

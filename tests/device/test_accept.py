@@ -27,12 +27,22 @@ REFUSALS = (
     ("bad-host-negative.cbor", "unsupported"),
     ("bad-usage-2.cbor", "unsupported"),
     ("bad-claim.cbor", "structure"),
-    ("bad-no-iat.cbor", "structure"),
     ("bad-two-hosts.cbor", "structure"),
     ("bad-no-hosts.cbor", "structure"),
     ("bad-upper.cbor", "structure"),
     ("root-2.cbor", "wrong-type"),
 )
+
+
+# Well signed, and each breaks one rule of structure (tests/structure_data.py).
+STRUCTURES = (
+    "true_sequence no_sequence huge_sequence no_root text_key far_key far_negative hosts_map port_0 port_65536 broker_triple"
+    " brokers_5 carrier_bytes carrier_long carriers_5 source_slash source_plus source_hash source_space source_control"
+    " source_empty source_long unlisted_2 forbidden_short forbidden_text urgent_true urgent_short anchor_text short_pin"
+    " text_pin status_0 status_4 pins_9 pin_1 hosts_17 subdomains_false subdomains_1 usage_4 no_usage name_slash name_space"
+    " name_dot name_empty name_brackets name_long host_array exp_text exp_negative iat_text iat_none no_iat no_body"
+)
+FACTORIES = "pins-signature root-signature pins-ahead pins-channel root-fleet swapped no-broker slash reserved format time"
 
 
 def _trust():
@@ -48,6 +58,34 @@ def test_every_attack_and_mistake_is_refused_by_its_own_error():
         except errors.PeerError as refusal:
             raised = refusal.name
         assert raised == error, (name, raised)
+
+
+def test_every_rule_of_structure_is_kept():
+    trust = _trust()
+    before = trust.encode()
+    for name in STRUCTURES.split():
+        try:
+            tools.pins(trust, tools.data("structure-%s.cbor" % name))
+            raised = "accepted"
+        except errors.PeerError as refusal:
+            raised = refusal.name
+        assert raised == "structure", (name, raised)
+    assert trust.encode() == before
+
+
+def test_usages_that_need_a_verified_path_are_refused_until_a_release_verifies_one():
+    # So a sub-CA that is none (CA:FALSE) below a pinned anchor decides nothing yet.
+    for usage in (0, 1, 2):
+        tools.raises(errors.UNSUPPORTED, tools.pins, _trust(), tools.data("usage-%d.cbor" % usage))
+
+
+def test_a_factory_record_is_held_to_the_same_checks():
+    for name in FACTORIES.split():
+        tools.raises(errors.NOT_PROVISIONED, _first, making.flash("factory-bad-%s.cbor" % name))
+
+
+def _first(flash):
+    return Store(flash).load()
 
 
 def test_a_refused_document_leaves_flash_and_trust_byte_identical():

@@ -216,16 +216,15 @@ def test_the_days_journal_writes_are_bounded():
 
 def test_a_clock_below_the_floor_is_none_whatever_its_source():
     agent = making.agent()
-    agent.poll(making.T0 + 2000, "rtc", 0.0)
-    making.give(agent, "pins-12-exp.cbor")
-    agent.poll(making.T0 + 2000, "rtc", 1.0)
-    assert making.give(agent, "pins-13-exp.cbor") == "expired"
-    # Never set, as a board that counts from 1970 or 2000 has it.
+    making.give(agent, "time-2-rtc.cbor")
+    agent.poll(making.T0, "rtc", 1.0)
+    assert making.give(agent, "time-4-exp-0.cbor") == "expired"
+    # Never set, as a board that counts from 1970 or 2000 has it: whatever it says is not believed, 1970 included.
     for now in (0, 946684800, making.T0 - 1):
         agent = making.agent()
-        making.give(agent, "pins-12-exp.cbor")
+        making.give(agent, "time-2-rtc.cbor")
         agent.poll(now, "rtc", 1.0)
-        assert making.give(agent, "pins-13-exp.cbor") == "accepted"
+        assert making.give(agent, "time-4-exp-0.cbor") == "accepted"
 
 
 def test_a_live_session_subscribes_again_for_brokers_lose_subscriptions():

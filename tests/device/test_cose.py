@@ -63,3 +63,15 @@ def test_several_signers_stand_in_a_cose_sign_and_one_bad_shape_refuses_it():
     # The signers' headers stand with the signers, what the message is stands with the message.
     tools.raises(errors.SHAPE, cose.signed, _several([mine], {1: -19, 16: cose.ROOT}), cose.ROOT)
     tools.raises(errors.WRONG_TYPE, cose.signed, _several([mine]), cose.PINS)
+
+
+def test_maps_are_bounded_like_arrays():
+    for count, good in ((64, True), (65, False)):
+        data = bytearray(b"\xb8")
+        data.append(count)
+        for key in range(count):
+            data.extend(bytes((key, 0)) if key < 24 else bytes((0x18, key, 0)))
+        if good:
+            assert len(cbor.loads(data)) == count
+        else:
+            tools.raises(errors.ENCODING, cbor.loads, data)

@@ -159,3 +159,62 @@ def test_a_journal_of_junk_is_passed_over():
 def test_a_mac0_of_another_type_is_refused():
     data = cose.make_mac0(cose.ACK, _key(), cose.external_aad("acme", "meter-1"), cbor.dumps({}))
     tools.raises(errors.WRONG_TYPE, report.open_report, _key(), "acme", "meter-1", data)
+
+
+def test_a_mac0_under_another_algorithm_is_refused_though_its_tag_is_right():
+    # HMAC 256/64 (RFC 9053 section 3.1) has a tag of 8 bytes: whoever chose it would choose how much is checked.
+    aad = cose.external_aad("acme", "meter-1")
+    for alg, error in ((4, errors.SHAPE), (6, errors.SHAPE), (None, errors.SHAPE)):
+        head = cbor.dumps({16: cose.REPORT} if alg is None else {1: alg, 16: cose.REPORT})
+        tag = cose._tag(_key(), head, aad, b"\xa0")
+        data = cbor.dumps(cbor.Tag(17, [head, {}, b"\xa0", tag]))
+        tools.raises(error, cose.mac0, data, cose.REPORT, _key(), aad)
+
+
+def test_an_authentic_report_of_another_shape_is_refused():
+    good = {
+        1: "meter-1",
+        2: b"e" * 8,
+        3: 1,
+        4: [1, 1],
+        5: 1,
+        6: [{1: 2, 2: 1}],
+        7: b"n" * 16,
+        8: False,
+    }
+
+    def opened(body):
+        payload = cbor.dumps({1: "acme", -70001: body})
+        data = cose.make_mac0(cose.REPORT, _key(), cose.external_aad("acme", "meter-1"), payload)
+        return report.open_report(_key(), "acme", "meter-1", data)
+
+    assert opened(good) == good
+    for label, value in (
+        (1, "meter-2"),  # who it is, is said twice: in what is authenticated beside it, and in it
+        (2, b"e" * 7),
+        (3, -1),
+        (4, [1]),
+        (5, 0),
+        (6, {}),
+        (6, [7]),
+        (6, [{1: 0, 2: 1}]),
+        (6, [{1: 2, 2: 0}]),
+        (6, [{1: 2, 2: 1}] * 17),
+        (7, b"n" * 15),
+    ):
+        changed = dict(good)
+        changed[label] = value
+        tools.raises(errors.STRUCTURE, opened, changed)
+
+
+def test_a_report_on_the_way_is_forgotten_with_its_session():
+    agent = _eventful()
+    agent.poll(None, "", 0.0)
+    agent.online("broker.example")
+    _, data = _made(agent)
+    nonce = report.open_report(_key(), "acme", "meter-1", data)[7]
+    agent.offline()
+    agent.poll(None, "", 100.0)
+    agent.online("broker.example")
+    assert agent.receive("everpin/1/acme/ack/meter-1", _ack(agent, nonce)) == "ignored"
+    assert len(agent.events) > 0

@@ -112,3 +112,22 @@ def test_earlier_carriers_stay_until_one_of_the_newest_list_has_delivered():
     agent = making.agent()
     making.give(agent, "pins-11-moved.cbor", "http://elsewhere.example/p")
     assert agent.trust.earlier_carriers == []
+
+
+def test_earlier_brokers_stay_until_a_session_with_one_of_the_newest_list_was_confirmed():
+    agent = making.agent()
+    making.give(agent, "dead-rescue-13.cbor")
+    earlier = [("broker.example", 8883)]
+    assert agent.trust.earlier_brokers == earlier
+    # Some other host of the application says nothing about brokers.
+    assert agent.trust.confirm("broker.example", "api.example").earlier_brokers == earlier
+    assert agent.trust.confirm("broker.example", "BROKER.example.").earlier_brokers == []
+
+
+def test_what_is_kept_of_earlier_endpoints_is_bounded():
+    trust = making.agent().trust
+    trust.earlier_carriers = ["http://m%d.example/" % n for n in range(30)]
+    trust.earlier_brokers = [("m%d.example" % n, 8883) for n in range(30)]
+    newer = tools.pins(trust, tools.data("pins-11-moved.cbor"))
+    assert len(newer.earlier_carriers) == 8 and len(newer.earlier_brokers) == 8
+    assert newer.earlier_carriers[0] == "http://mirror.example/pins", "the latest first"

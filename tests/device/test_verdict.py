@@ -2,7 +2,7 @@
 
 import making
 import tools
-from everpin.core import verdict
+from everpin.core import pins, verdict
 
 
 def _decide(host, chain):
@@ -68,3 +68,19 @@ def test_a_longer_match_wins_over_its_parent():
     found = verdict.decide(agent.trust, "x.api.example", [tools.data("cert-c.der")])
     assert found.accepted and found.entry == "x.api.example"
     assert not verdict.decide(agent.trust, "y.api.example", [tools.data("cert-c.der")]).accepted
+
+
+def _parent(name):
+    return pins.parse_host({1: name, 2: 3, 3: [[b"a" * 32, 1], [b"b" * 32, 2]], 4: True})
+
+
+def test_the_end_of_an_address_is_no_parent_of_it():
+    assert pins.match([_parent("0.0.1"), _parent("1")], "127.0.0.1") is None
+    assert pins.match([_parent("1")], "x.1") is not None
+
+
+def test_the_longest_of_two_parents_wins_in_whatever_order_they_stand():
+    short, long = _parent("example"), _parent("api.example")
+    for hosts in ([short, long], [long, short]):
+        assert pins.match(hosts, "x.api.example") is long
+        assert pins.match(hosts, "x.example") is short

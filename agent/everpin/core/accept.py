@@ -96,16 +96,19 @@ def _root(trust: Trust, message: cose.Signed, data: bytes) -> "Trust | None":
     digest = sha256(data).digest()
     if digest == trust.root_digest:
         return None
-    if trust.behind():
-        # The newest root ever accepted was lost on flash: its digest, which the commit kept, brings it back, and nothing else
-        # does. An older root's keys may have been dropped, and stolen since.
-        if digest != trust.marks.root_digest:
-            raise PeerError(errors.ROOT_MISSING)
-        return trust.with_root(stored_root(data), digest)
     # Which rule judges it: by what it says of itself, for both rules verify that very claim.
     body = cose.peek(message.payload).get(claims.BODY)
     version = body.get(root.VERSION) if isinstance(body, dict) else None
     contingency = isinstance(version, int) and version % limits.CONTINGENCY_STEP == 0
+    if trust.behind():
+        # The newest root ever accepted was lost on flash, or put aside by a reset: its digest, which the commit kept, brings it
+        # back. An older root's keys may have been dropped, and stolen since: they bring nothing.
+        if digest == trust.marks.root_digest:
+            return trust.with_root(stored_root(data), digest)
+        # It may have been a thief's, and withheld: the keys that it was committed to as well as the root held are a way out.
+        ahead = root.next_contingency(trust.marks.root_version)
+        if not contingency or root.next_contingency(trust.root.version) != ahead:
+            raise PeerError(errors.ROOT_MISSING)
     held = trust.root
     if contingency:
         # RFC 5934 section 1.3.1, the contingency key: those that the root held has committed to, at their own threshold.

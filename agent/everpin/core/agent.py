@@ -83,10 +83,7 @@ class Agent:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
             self._schedule.restored()
             self._say("flash-restored")
-        try:
-            store.heal()
-        except (FlashError, OSError) as error:
-            self._flash_failed(error)
+        self._heal()
         self._say("start", device=self.device, root=self.trust.root.version, number=self.number)
 
     # ---- facts -------------------------------------------------------------------------------------------------------
@@ -148,8 +145,9 @@ class Agent:
         """Return the exact topics to subscribe to, or to ask a mirror for; in rescue none that names the device."""
         trust = self.trust
         if trust.behind():
-            # The newest root was lost on flash: that very one comes back, and no other.
-            found = [topics.root(trust.fleet, trust.marks.root_version)]
+            # The newest root was lost on flash: that very one comes back, or a contingency root ends it.
+            newest = trust.marks.root_version
+            found = [topics.root(trust.fleet, newest), topics.next_roots(trust.fleet, newest)[1]]
         else:
             found = topics.next_roots(trust.fleet, trust.root.version)
         # A bucket holds one device in 64: no identity.
@@ -162,18 +160,6 @@ class Agent:
             found.append(topics.ack(trust.fleet, self.device))
         return found
 
-    def _kind(self, topic: str) -> "int | None":
-        """Return the document type that a topic is for, None for a topic that is not ours."""
-        fleet = self.trust.fleet
-        channel = self.trust.channel
-        if topic.startswith(topics.root(fleet, "")):
-            return cose.ROOT
-        if topic == topics.pins(fleet, channel):
-            return cose.PINS
-        if topic == topics.pins(fleet, channel, topics.bucket(fleet, self.device)):
-            return cose.PINS
-        return None
-
     def receive(self, topic: str, payload: bytes, via: str = "") -> str:
         """Take one message from the pinned session, or from the rescue carrier `via`; return what became of it.
 
@@ -184,7 +170,7 @@ class Agent:
             return "ignored"  # DESIGN section 4, step 0: no information
         if topic == topics.ack(self.trust.fleet, self.device):
             return self._ack(payload)
-        kind = self._kind(topic)
+        kind = topics.kind(topic, self.trust.fleet, self.trust.channel, self.device)
         if kind is None:
             return "ignored"
         try:
@@ -233,6 +219,19 @@ class Agent:
         self._say("document-refused", error=name, code=code, topic=topic, via=via)
         return name
 
+    def reset(self) -> bool:
+        """Put the factory's documents in force again, in one commit; return whether that was done.
+
+        Numbers, digests and the forbidden set stay (DESIGN section 3): the newest documents come back by their digest.
+        """
+        if not self._commit(self.trust.reset(self._store.first()), None):
+            return False
+        # Other roots are waited for now, and a live session rests on what is in force no more.
+        self._pull = True
+        self._reconnect = self.state == state.ONLINE
+        self._say("reset", number=self.number)
+        return True
+
     def too_long(self, topic: str, via: str = "") -> None:
         """Take note that a carrier announced more than a document can be; nothing of it was read."""
         self._refused(errors.TOO_LONG, topic, via)
@@ -240,15 +239,22 @@ class Agent:
     def _commit(self, trust: "Any", document: "bytes | None") -> bool:
         try:
             self._store.commit(trust, document)
-        except (FlashError, OSError) as error:
+        except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)
             # Which of the two states the flash holds is for the flash to say.
             self.trust = self._store.load()
+            self._heal()
             self.generation += 1
-            return False
+            return bool(self.trust_digest() == trust.digest())
         self.trust = trust
         self.generation += 1
         return True
+
+    def _heal(self) -> None:
+        try:
+            self._store.heal()
+        except (FlashError, OSError, MemoryError) as error:
+            self._flash_failed(error)
 
     def _flash_failed(self, error: Exception) -> None:
         self._say("flash-error", error=getattr(error, "name", "os-error"))
@@ -297,9 +303,8 @@ class Agent:
         known = now is not None and now >= self.trust.marks.floor
         self._now = now if known else None
         self._source = source if known else ""
-        at = uptime if uptime is not None else float(now or 0)
         plan = self._schedule
-        plan.at = at
+        plan.advance(uptime if uptime is not None else float(now or 0))
         if self.state == state.ONLINE:
             if self._reconnect or plan.rescue_due():
                 self._turn(state.CLOSE)

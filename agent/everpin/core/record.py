@@ -115,15 +115,13 @@ class Ring:
     """
 
     def __init__(self, flash: "Flash", offset: int, room: int, kind: int, start: int = 0) -> None:
-        """Use `room` bytes at `offset` (whole sectors). Two rings that hold the same records start half a sector apart, so
-        that they never enter a sector with the same record.
-        """
+        """Use `room` bytes at `offset` (whole sectors). The first record of all goes to `start`, which provisioning has erased."""
         self._flash = flash
         self._offset = offset
         self._room = room
         self._kind = kind
         self._start = start
-        self.sequence = 0  # the highest seen
+        self._sequence = 0  # of the newest record
         self._next: "int | None" = (
             None  # where the next record goes, None until the ring was looked through
         )
@@ -147,48 +145,67 @@ class Ring:
             if found is None:
                 at += _ALIGN
                 continue
-            at += _aligned(HEADER_BYTES + len(found[1]))
+            at += aligned(HEADER_BYTES + len(found[1]))
             if newest is None or found[0] > newest[0]:
                 newest = found
                 self._next = at
-                self.sequence = found[0]
+        self._sequence = 0 if newest is None else newest[0]
         return newest
 
-    def save(self, sequence: int, body: bytes) -> None:
-        """Append a record and read it back; raise `flash-full` or `read-back`."""
+    def newest(self) -> int:
+        """Return the sequence of the newest record, 0 without one."""
+        if self._next is None:
+            self.load()
+        return self._sequence
+
+    def _place(self) -> int:
+        """Return where the next record goes: behind the newest, and behind what was torn there."""
+        if self._next is None:
+            self.load()
+        self._next = self._behind_torn(self._next or 0)
+        return self._next
+
+    def left(self) -> int:
+        """Return the erased bytes behind the newest record in its sector; a longer record enters the next sector."""
+        return -self._place() % self._flash.sector
+
+    def save(self, sequence: int, body: bytes, enter: bool = False) -> None:
+        """Append a record and read it back; raise `flash-full` or `read-back`. `enter`: begin a sector, though this one has room."""
         data = encode(self._kind, sequence, body)
         if len(data) > self._room:
             raise FlashError(errors.FLASH_FULL)
-        if self._next is None:
-            self.load()
-        at = self._behind_torn(self._next or 0)
+        sector = self._flash.sector
+        at = self._place()
         self._next = None  # until it is known to be whole
+        if enter:
+            at += -at % sector
         if at + len(data) > self._room:
             at = 0
-        sector = self._flash.sector
-        first = (at + sector - 1) // sector * sector
-        last = (at + len(data) + sector - 1) // sector * sector
+        first = at + -at % sector
+        last = at + len(data) + -(at + len(data)) % sector
         if last > first:
             self._flash.erase(self._offset + first, last - first)
         self._flash.prog(self._offset + at, data)
         self._flash.sync()
         if decode(self._flash, self._offset + at, self._room - at, self._kind) != (sequence, body):
             raise FlashError(errors.READ_BACK)
-        self._next = at + _aligned(len(data))
-        self.sequence = sequence
+        self._next = at + aligned(len(data))
+        self._sequence = sequence
 
     def _behind_torn(self, at: int) -> int:
         """Return the first aligned offset from `at` on, in the same sector, behind which nothing of the sector was written."""
-        sector = self._flash.sector
         end = (
-            (at + sector - 1) // sector * sector
-        )  # `at` itself when a sector begins there: it is erased anyway
+            at + -at % self._flash.sector
+        )  # `at` itself where a sector begins: it is erased anyway
         while end > at:
-            if self._flash.read(self._offset + end - _ALIGN, _ALIGN) != b"\xff" * _ALIGN:
-                return end
-            end -= _ALIGN
+            start = max(at, end - _PAGE)
+            used = len(self._flash.read(self._offset + start, end - start).rstrip(b"\xff"))
+            if used:
+                return start + aligned(used)
+            end = start
         return at
 
 
-def _aligned(length: int) -> int:
-    return (length + _ALIGN - 1) // _ALIGN * _ALIGN
+def aligned(length: int) -> int:
+    """Return what a record of `length` bytes takes in a ring."""
+    return length + -length % _ALIGN

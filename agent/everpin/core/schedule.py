@@ -48,6 +48,7 @@ class Schedule:
         self._report_retry_s = values["report_retry_s"]
         self.carrier_budget_s = values["carrier_budget_s"]
         self.at = 0.0
+        self._shift_s = 0.0
         self.rounds = 0  # failed rounds over all brokers, since the last pinned session
         self.refused = False  # a verdict refused a broker since then
         self.dirty = False
@@ -65,6 +66,11 @@ class Schedule:
         self._report_gap_s = self._report_retry_s
         self._writes = 0
         self._write_day = 0.0
+
+    def advance(self, at: float) -> None:
+        """Take the time as a caller has it; where that was set back (a time of day, not a monotonic one), go on from here."""
+        self._shift_s = max(self._shift_s, self.at - at)
+        self.at = at + self._shift_s
 
     def _jitter(self, span_s: float) -> float:
         """Return `span_s`, more or less by up to a quarter."""

@@ -2,7 +2,12 @@
 
 Root and pins lie in pairs of slots; a new document goes into the slot that is not in use. One commit record, written to two
 rings in turn, names both by digest, and so switches them together; it also holds the base and what must never fall
-(`trust.Marks`). While one copy of the commit is being written the other is whole.
+(`trust.Marks`). While one copy of the commit is being written the other is whole. The factory record, without which there is no
+device, lies there twice; `heal` writes again what is lacking of either.
+
+Erases: one for a document of up to a sector less its header (4,052 bytes), and one at most for both copies of a commit of up to
+half a sector (a dozen hosts with three pins), so two for an accepted document and one for a confirmation. Longer commits
+enter sectors more often than that, for two copies of them are more than a sector; a power cut can cost one erase more.
 
     sectors   what
     0-4       factory record
@@ -12,6 +17,7 @@ rings in turn, names both by digest, and so switches them together; it also hold
     19-22     commit, first ring
     23-26     commit, second ring
     27-31     journal: reports and back-off (one ring)
+    32-36     factory record, second copy
 """
 
 from hashlib import sha256
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 
 
 SECTOR = const(4096)
-REGION_BYTES = const(131072)
+REGION_BYTES = const(151552)
 
 _FACTORY_AT = const(0)
 _FACTORY_ROOM = const(20480)
@@ -48,6 +54,7 @@ _COMMIT_AT = const(77824)
 _COMMIT_ROOM = const(16384)
 _JOURNAL_AT = const(110592)
 _JOURNAL_ROOM = const(20480)
+_FACTORY_COPY_AT = const(131072)
 
 
 class Store:
@@ -66,13 +73,14 @@ class Store:
             Ring(flash, _COMMIT_AT, _COMMIT_ROOM, record.COMMIT),
             Ring(flash, _COMMIT_AT + _COMMIT_ROOM, _COMMIT_ROOM, record.COMMIT, SECTOR // 2),
         )
+        # The ring that does not hold the commit that is current, None when both do or there is none.
+        self._lacking: "Ring | None" = None
         self._journal = Ring(flash, _JOURNAL_AT, _JOURNAL_ROOM, record.JOURNAL)
         self.foreign = False
         self.restored = False
         made = self.factory()
         self.device = made.device
         self.fleet = made.fleet
-        self._sequence = 0
         self._count = 0
         # Digests of the documents that the state in RAM rests on: their slots are never written to.
         self._root_in_use = b""
@@ -87,13 +95,14 @@ class Store:
 
     def factory(self) -> "factory.Factory":
         """Return the factory record, read anew: its documents are not kept in RAM. Raise `not-provisioned` without one."""
-        found = Slot(self._flash, _FACTORY_AT, _FACTORY_ROOM, record.FACTORY).load()
-        if found is None:
-            raise FlashError(errors.NOT_PROVISIONED)
-        try:
-            return factory.decode(found[1])
-        except PeerError:
-            raise FlashError(errors.NOT_PROVISIONED)
+        for slot in _factory_slots(self._flash):
+            found = slot.load()
+            if found is not None:
+                try:
+                    return factory.decode(found[1])
+                except PeerError:
+                    pass  # of another release
+        raise FlashError(errors.NOT_PROVISIONED)
 
     def sealed_secrets(self) -> "list[bytes]":
         """Return the bodies of the secrets records that are whole, newest first; `factory.open_secrets` opens them."""
@@ -105,22 +114,22 @@ class Store:
         found.sort(key=_sequence_of)
         return [item[1] for item in reversed(found)]
 
-    def _newest_commit(self) -> "tuple[Commit | None, bool]":
-        """Return the newest commit, and whether both rings hold that very one."""
-        found = [ring.load() for ring in self._commits]
-        best = None
-        for item in found:
-            if item is not None and (best is None or item[0] > best[0]):
-                best = item
-        if best is None:
-            return None, True
-        self._sequence = best[0]
+    def _newest_commit(self) -> "Commit | None":
+        """Return the newest commit, and take note of the ring that lacks it."""
+        first, second = [ring.load() for ring in self._commits]
+        self._lacking = None
+        if first != second:
+            newer = second is None or (first is not None and first[0] > second[0])
+            self._lacking = self._commits[1 if newer else 0]
+            first = first if newer else second
+        if first is None:
+            return None
         try:
-            return Commit(best[1]), found[0] == found[1]
+            return Commit(first[1])
         except PeerError:
             # A whole record of another meaning: a newer release's. Left as it is (DESIGN section 7).
             self.foreign = True
-            return None, True
+            return None
 
     def first(self) -> Trust:
         """Return the trust state of the factory record; raise `not-provisioned` when even that cannot be trusted."""
@@ -136,7 +145,7 @@ class Store:
         A commit whose documents cannot be read falls back, newest first: the other slot, then the factory's. The marks stay.
         """
         trust = self.first()
-        commit, _ = self._newest_commit()
+        commit = self._newest_commit()
         if commit is not None:
             self._count = commit.count
             trust = self._documents(trust, commit).restored(commit)
@@ -174,13 +183,14 @@ class Store:
     # ---- writing -----------------------------------------------------------------------------------------------------
 
     def commit(self, trust: Trust, document: "bytes | None" = None) -> None:
-        """Make a trust state current; raise `FlashError` (or the port's OSError), the old state then being current still.
+        """Make a trust state current. After a `FlashError` (or the port's OSError) one of the two is: `load` says which.
 
         `document` is the verbatim root or pins document when it is a new one.
         """
         if self.foreign:
             raise FlashError(errors.FOREIGN)
-        sequence = self._sequence + 1
+        first, second = self._commits
+        sequence = max(first.newest(), second.newest()) + 1
         if document is not None:
             digest = sha256(document).digest()
             if digest == trust.root_digest:
@@ -188,32 +198,59 @@ class Store:
             elif digest == trust.pins_digest:
                 _unused(self._pins, self._pins_in_use).save(sequence, document)
         body = trust.encode(self._count + 1)
-        for ring in self._commits:
-            ring.save(sequence, body)
-        self._sequence = sequence
+        early = self._early(record.aligned(record.HEADER_BYTES + len(body)))
+        if self._lacking is second:
+            # The other ring holds the only copy of the state that is current: it stays until this one has the new one.
+            first, second = second, first
+        self._lacking = first
+        first.save(sequence, body, first is early)
+        # The new state is current from here on.
+        self._lacking = second
         self._count += 1
         self._root_in_use = trust.root_digest
         self._pins_in_use = trust.pins_digest
+        second.save(sequence, body, second is early)
+        self._lacking = None
         if self._counter is not None:
             self._counter.raise_to(self._count)
 
+    def _early(self, size: int) -> "Ring | None":
+        """Return the ring that begins a sector before it must, so that no commit of up to half a sector makes both do it.
+
+        After every commit one ring has at least half a sector left: it takes the next commit whatever the other must do.
+        """
+        half = self._flash.sector // 2
+        one, other = self._commits
+        left = (one.left(), other.left())
+        if size > half or min(left) < size or max(left) - size >= half:
+            return None
+        return one if left[0] < left[1] else other
+
     def heal(self) -> bool:
-        """Give a commit that one ring lacks to both again; return whether that was needed. Called once at start."""
-        commit, both = self._newest_commit()
-        if commit is None or both:
+        """Write again what has only one whole copy, the newest commit or the factory record; return whether that was needed."""
+        if self.foreign:
             return False
-        newest = None
-        for ring in self._commits:
-            found = ring.load()
-            if found is not None and found[0] == self._sequence:
-                newest = found
-        for ring in self._commits:
-            if newest is not None and ring.load() != newest:
-                ring.save(newest[0], newest[1])
-        return True
+        healed = False
+        if self._lacking is not None:
+            one, other = self._commits
+            held = (other if self._lacking is one else one).load()
+            if held is not None:
+                self._lacking.save(held[0], held[1])
+                healed = True
+            self._lacking = None
+        one_copy, other_copy = _factory_slots(self._flash)
+        for slot, other_slot in ((one_copy, other_copy), (other_copy, one_copy)):
+            if slot.load() is None:
+                held = other_slot.load()
+                if held is not None:
+                    slot.save(held[0], held[1])
+                    healed = True
+        return healed
 
     def save_secrets(self, sealed: bytes) -> None:
         """Write a sealed secrets record over the older of the two."""
+        if self.foreign:
+            raise FlashError(errors.FOREIGN)
         slots = [
             Slot(self._flash, at, SECTOR, record.SECRETS)
             for at in (_SECRETS_AT, _SECRETS_AT + SECTOR)
@@ -233,7 +270,7 @@ class Store:
         """Append a journal."""
         if self.foreign:
             raise FlashError(errors.FOREIGN)
-        self._journal.save(self._journal.sequence + 1, body)
+        self._journal.save(self._journal.newest() + 1, body)
 
 
 def _sequence_of(item: "tuple[int, bytes]") -> int:
@@ -266,8 +303,22 @@ def _unused(pair: "tuple[Slot, Slot]", used: bytes) -> Slot:
     return pair[0]
 
 
+def _factory_slots(flash: "Flash") -> "list[Slot]":
+    return [
+        Slot(flash, at, _FACTORY_ROOM, record.FACTORY) for at in (_FACTORY_AT, _FACTORY_COPY_AT)
+    ]
+
+
 def provision(flash: "Flash", factory_body: bytes, sealed_secrets: bytes) -> None:
-    """Write a fresh region: erased, then secrets, then the factory record, which makes it a device."""
+    """Write a fresh region: erased, then secrets, then the factory record, which makes it a device.
+
+    A power cut leaves the old device whole, none, or the new one.
+    """
+    # Both copies first: none may outlive the numbers of its device.
+    for at in (_FACTORY_COPY_AT, _FACTORY_AT):
+        flash.erase(at, _FACTORY_ROOM)
+        flash.sync()
     flash.erase(0, flash.size)
     Slot(flash, _SECRETS_AT, SECTOR, record.SECRETS).save(1, sealed_secrets)
-    Slot(flash, _FACTORY_AT, _FACTORY_ROOM, record.FACTORY).save(1, factory_body)
+    for slot in _factory_slots(flash):
+        slot.save(1, factory_body)

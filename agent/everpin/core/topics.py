@@ -3,14 +3,10 @@
 from hashlib import sha256
 
 from ..compat import const
+from . import cose
 
 BUCKETS = const(64)
 _PREFIX = "everpin/1/"
-
-# What a topic can carry.
-ROOT = "root"
-PINS = "pins"
-ACK = "ack"
 
 
 def bucket(fleet: str, device: str) -> int:
@@ -43,3 +39,12 @@ def ack(fleet: str, device: str) -> str:
 def next_roots(fleet: str, version: int) -> "list[str]":
     """Return the topics of the next root and of the next contingency root (the next multiple of 65,536)."""
     return [root(fleet, version + 1), root(fleet, (version // 65536 + 1) * 65536)]
+
+
+def kind(topic: str, fleet: str, channel: str, device: str) -> "int | None":
+    """Return the document type (`cose.ROOT`, `cose.PINS`) that a topic is for, None for a topic that is not ours."""
+    if topic.startswith(root(fleet, "")):
+        return cose.ROOT
+    if topic in (pins(fleet, channel), pins(fleet, channel, bucket(fleet, device))):
+        return cose.PINS
+    return None

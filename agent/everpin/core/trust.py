@@ -233,7 +233,10 @@ class Trust:
         """Return the state after the next root, or a contingency root, came into force; pins in force stay."""
         new = self.with_root(newer, digest)
         old = self.marks
-        changed = not root.same_rule(self.root.rules[root.ROLE_PINS], newer.rules[root.ROLE_PINS])
+        # A root that changed the rule, and was lost since, is not there to be compared.
+        changed = old.rule_since > self.root.version or not root.same_rule(
+            self.root.rules[root.ROLE_PINS], newer.rules[root.ROLE_PINS]
+        )
         return new._marked(
             Marks(
                 newer.version,

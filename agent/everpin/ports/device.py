@@ -1,21 +1,29 @@
-"""A device's folder: `flash.img` (the region) and `device.json` (paths of a client certificate, timing, time source).
+"""A device's folder: `device.json` (what the region is, paths of a client certificate, timing, time source), and the region itself.
 
-One source for both interpreters: the runners and the command line open a device here.
+"flash" in `device.json` names a file ("flash.img", also where it says nothing) or a folder ("sectors/": a file for each sector,
+for littlefs). A raw partition is no file: the application hands it over. One source for both interpreters: the runners and the
+command line open a device here.
 """
 
 import json
 import os
 
+from ..compat import const
 from ..core.agent import Agent
 from ..core.sealing import DEVICE_KEY_BYTES
 from ..core.store import REGION_BYTES, SECTOR, Store
 from .fileflash import FileFlash
+from .sectorfiles import SectorFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..core.record import Flash
+    from ..core.store import Counter
+
 CONFIG = "device.json"
+_FOLDER = const(0x4000)  # S_IFDIR
 
 
 class ConfigError(Exception):
@@ -28,22 +36,36 @@ class Device:
     """
 
     def __init__(
-        self, folder: str, writer: bool = True, device_key: "bytes | None" = None
+        self,
+        folder: str,
+        writer: bool = True,
+        device_key: "bytes | None" = None,
+        flash: "Any" = None,
+        counter: "Counter | None" = None,
     ) -> None:
         """Open a folder; `device_key` comes from where the board keeps it (eFuses, a secure element), else from the file named
         in the configuration.
+
+        `flash`: the region instead of the one that the configuration names, a block device such as `esp32.Partition` or an
+        object with the four calls; it stays the application's. `counter`: the board's monotonic counter (core/store.py).
         """
         config = read_config(folder)
         self.folder = folder
         self.client_cert = _path(folder, config.get("client_cert"))
         self.time_source = config.get("time_source") or ""
-        where = _path(folder, config.get("flash") or "flash.img") or ""
-        try:
-            os.stat(where)
-        except OSError:
-            raise ConfigError("no flash image at " + where + "; provision the device first")
-        self.flash = FileFlash(where, REGION_BYTES, SECTOR, writer)
-        self.store = Store(self.flash)
+        self._opened: "FileFlash | SectorFiles | None" = None
+        if flash is None:
+            self._opened = flash = open_flash(folder, config, writer)
+        elif hasattr(flash, "ioctl"):
+            from .micropython.blockflash import BlockFlash
+
+            flash = BlockFlash(flash)
+        if flash.size < REGION_BYTES:
+            raise ConfigError(
+                "the flash has %d bytes; a device needs %d" % (flash.size, REGION_BYTES)
+            )
+        self.flash: "Flash" = flash
+        self.store = Store(self.flash, counter)
         key = device_key if device_key is not None else _device_key(folder, config)
         self.agent = Agent(self.store, os.urandom, config.get("timing") or {}, key)
         secrets = self.agent.secrets
@@ -52,8 +74,23 @@ class Device:
             self.client_key = secrets.client_key
 
     def close(self) -> None:
-        """Close the flash image, and give its lock back."""
-        self.flash.close()
+        """Close what was opened here, and give its lock back."""
+        if self._opened is not None:
+            self._opened.close()
+
+
+def open_flash(
+    folder: str, config: "dict[str, Any]", writer: bool = True
+) -> "FileFlash | SectorFiles":
+    """Return the region that a device folder's configuration names; raise `ConfigError`, or OSError where another holds it."""
+    where = _path(folder, config.get("flash") or "flash.img") or ""
+    try:
+        is_folder = os.stat(where.rstrip("/"))[0] & _FOLDER != 0
+    except OSError:
+        raise ConfigError("no flash image at " + where + "; provision the device first")
+    if is_folder:
+        return SectorFiles(where.rstrip("/"), REGION_BYTES, SECTOR, writer)
+    return FileFlash(where, REGION_BYTES, SECTOR, writer)
 
 
 def _device_key(folder: str, config: "dict[str, Any]") -> "bytes | None":

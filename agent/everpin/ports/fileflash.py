@@ -25,7 +25,7 @@ class FileFlash:
         self.sector = sector
         self._file: "Any" = open(path, "r+b" if writer else "rb")  # noqa: SIM115 - open as long as the object is
         if writer:
-            _lock(self._file, path)
+            lock(self._file, path)
         if self._file.seek(0, 2) != size:
             self._file.close()
             raise FlashError(FLASH)
@@ -73,7 +73,7 @@ class FileFlash:
         self._file.close()
 
 
-def _lock(file: "Any", path: str) -> None:
+def lock(file: "Any", path: str) -> None:
     try:
         import fcntl
     except ImportError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Each extra's third-party modules. The wheel always carries everpin_fleet and its sisters, so it is these whose absence tells;
 # tests/test_packaging.py compares the table with pyproject.toml.
-_FLEET = ("cbor2", "rich", "tomlkit")
+_FLEET = ("cbor2", "pyhsslms", "rich", "tomlkit")
 EXTRAS = {
     "fleet": _FLEET,
     "sim": (*_FLEET, "amqtt"),
@@ -38,6 +38,7 @@ DELEGATED = {
         _FLEET_CLI,
     ),
     "sign": ("check the policy and sign it as a document", "fleet", _FLEET_CLI),
+    "cosign": ("add a signature to another signer's draft", "fleet", _FLEET_CLI),
     "publish": ("publish signed documents to the broker and a mirror folder", "fleet", _FLEET_CLI),
     "provision": ("write a device's flash image and configuration", "fleet", _FLEET_CLI),
     "reports": ("collect what the devices report, and acknowledge it", "fleet", _FLEET_CLI),
@@ -47,7 +48,11 @@ DELEGATED = {
         "sim",
         "everpin_sim.cli",
     ),
-    "sim": ("simulated fleets and faults", "sim", ""),
+    "sim": (
+        "a power cut at every flash step of an update (sim cuts)",
+        "sim",
+        "everpin_sim.sim_cli",
+    ),
     "hil": ("the bench of real boards", "hil", ""),
 }
 
@@ -181,7 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("documents", nargs="+", metavar="DOC", help="a signed document")
     verify.add_argument(
-        "--trust", required=True, metavar="DIR", help="the folder of the device that judges"
+        "--trust",
+        required=True,
+        metavar="DIR",
+        help="the folder of the device that judges, or a fleet's",
     )
     verify.add_argument(
         "--json", action="store_true", help="one JSON object per document, one per line"

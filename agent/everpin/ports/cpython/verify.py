@@ -1,13 +1,14 @@
 """`everpin verify DOC...`: the device's own acceptance, over documents in the order given.
 
-Trust comes from a folder: a device's (`flash.img`) or an operator's (`root/1.cbor` and the lowest `pins/*.cbor`).
+Trust comes from a folder: a device's (`flash.img`), or an operator's (`root/` and `pins/`, as a device would have them that was
+provisioned with the lowest).
 """
 
 import json
 import os
 import sys
 
-from ...core import accept, limits
+from ...core import accept, claims, cose, limits
 from ...core.errors import FlashError, PeerError
 from ...core.store import REGION_BYTES, SECTOR, Store
 from ...core.trust import Trust
@@ -31,6 +32,34 @@ def _read(path: str) -> bytes:
         raise _Refused(f"{path}: {error.strerror}") from None
 
 
+def _lowest(folder: str, kind: str) -> "list[tuple[list[int], str]]":
+    """Return (numbers in its name, path) of an operator's documents of a kind, lowest first."""
+    found = []
+    where = os.path.join(folder, kind)
+    for name in os.listdir(where) if os.path.isdir(where) else ():
+        stem, dot, suffix = name.partition(".")
+        parts = stem.split("-")
+        if dot and suffix == "cbor" and all(part.isdigit() for part in parts):
+            found.append(([int(part) for part in parts], os.path.join(where, name)))
+    return sorted(found)
+
+
+def _of_operator(folder: str) -> Trust:
+    pins = _lowest(folder, "pins")
+    root = os.path.join(folder, "root", f"{pins[0][0][0]}.cbor")
+    data = _read(pins[0][1])
+    try:
+        # The fleet and channel that they say themselves: the signatures must bind the same.
+        said = cose.claims(cose.signed(data, cose.PINS).payload)
+        fleet = claims.name(said.get(claims.ISS))
+        channel = claims.name(said.get(claims.AUD))
+        return accept.first(fleet, channel, _read(root), data, 0)
+    except PeerError as error:
+        raise _Refused(
+            f"{pins[0][1]}: no device would start from this and {root} ({error.name})"
+        ) from None
+
+
 def _trust(folder: str) -> Trust:
     image = os.path.join(folder, "flash.img")
     if os.path.exists(image):
@@ -43,11 +72,15 @@ def _trust(folder: str) -> Trust:
             ) from None
         except OSError as error:
             raise _Refused(f"{image}: {error.strerror or error}") from None
-    raise _Refused(f"{folder}: no flash.img; name a device's folder with --trust")
+    if _lowest(folder, "pins"):
+        return _of_operator(folder)
+    raise _Refused(
+        f"{folder}: neither flash.img nor pins/; name a device's folder, or a fleet's, with --trust"
+    )
 
 
-def _said(number: "list[int]") -> str:
-    return f"root {number[0]}" if len(number) == 1 else f"number {number[0]}-{number[1]}"
+def _said(number: "int | list[int]") -> str:
+    return f"root {number}" if isinstance(number, int) else f"number {number[0]}-{number[1]}"
 
 
 def main(args: "argparse.Namespace") -> int:
@@ -57,20 +90,19 @@ def main(args: "argparse.Namespace") -> int:
         trust = _trust(args.trust)
         for path in args.documents:
             error = None
-            number = None
+            number: "int | list[int] | None" = None
+            data = _read(path)
             try:
-                trust, became = accept.document(trust, _read(path))
-                if became == accept.ROOT_ACCEPTED:
-                    number = [trust.root.version]
-                else:
-                    number = list(trust.pins.number)
+                trust, _ = accept.document(trust, data)
+                is_root = cose.signed(data).typ == cose.ROOT
+                number = trust.root.version if is_root else list(trust.pins.number)
             except PeerError as refusal:
                 error = refusal.name
                 refused = True
             if args.json:
                 said = {"file": path, "accepted": error is None, "error": error, "number": number}
                 print(json.dumps(said))
-            elif error is None and number is not None:
+            elif number is not None:
                 print(f"{path}: accepted, {_said(number)}")
             else:
                 print(f"{path}: refused, {error}")

@@ -1,0 +1,151 @@
+"""Flash that is full, drops writes, rots, or was written by a newer release: old or new, and the update is not lost."""
+
+import gc
+import sys
+
+import making
+import tools
+from everpin.core import cbor, verdict
+from everpin.core.store import Store
+from faulty import Faulty, dropped, no_space, one_bit_less
+
+
+def _run(act, nth):
+    """Give a document to an agent whose n-th write meets a fault; return (what became of it, digests old, found, new)."""
+    gc.collect()
+    flash = making.flash()
+    making.give(making.agent(flash), "pins-2.cbor")
+    agent = making.agent(Faulty(flash, nth, act))
+    old = agent.trust_digest()
+    became = making.give(agent, "pins-5.cbor")
+    found = agent.trust_digest()
+    assert making.agent(flash).trust_digest() == found, "RAM and flash say the same"
+    # Not lost: delivered again, it comes into force.
+    assert making.give(agent, "pins-5.cbor") in ("accepted", "known")
+    new = agent.trust_digest()
+    assert making.agent(flash).trust_digest() == new and agent.number == (1, 5)
+    return became, old, found, new
+
+
+def _sweep(act):
+    """Let each write of a commit meet a fault; return how many of them made it fail.
+
+    The last one does not: with one whole copy of the commit the document is in force, and the other copy is written again.
+    """
+    flash = making.flash()
+    making.give(making.agent(flash), "pins-2.cbor")
+    before = flash.steps
+    making.give(making.agent(flash), "pins-5.cbor")
+    failed = 0
+    for nth in range(1, flash.steps - before + 1):
+        became, old, found, new = _run(act, nth)
+        # A fault without effect, such as an erase of what is erased, is none.
+        assert (became, found) == ("accepted", new) or became == "flash", nth
+        assert found in (old, new), nth
+        failed += became == "flash"
+    return failed
+
+
+def test_a_flash_that_is_full_at_any_write_keeps_the_old_state_or_has_the_new_one():
+    assert _sweep(no_space) >= 3
+
+
+def test_a_write_that_is_silently_dropped_is_noticed_before_anything_points_at_it():
+    assert _sweep(dropped) >= 2
+
+
+def test_a_bit_that_did_not_take_is_noticed_before_anything_points_at_it():
+    # What was verified in RAM is not what lies on flash: it is read back from there, and its digest checked.
+    assert _sweep(one_bit_less) >= 2
+
+
+def test_a_failing_flash_is_told_and_stops_nothing_else():
+    flash = making.flash()
+    agent = making.agent(Faulty(flash, 1, no_space))
+    agent.drain()
+    making.give(agent, "pins-2.cbor")
+    assert [event["event"] for event in agent.drain()].count("flash-error") == 1
+    assert making.shake(agent, "cert-a.der").accepted
+    assert agent.poll(None, "", 0.0)[0] == "pinned"
+
+
+def _written(flash):
+    """Return the offsets of the sectors' bytes that were ever written, in steps that a board has the time for."""
+    step = 5 if sys.implementation.name != "micropython" else 61
+    return [
+        at
+        for start in range(0, flash.size, flash.sector)
+        for at in range(start, start + flash.sector, step)
+        if flash.read(at, 1) != b"\xff"
+    ]
+
+
+def test_a_byte_of_rot_anywhere_lowers_no_number_and_the_device_goes_on():
+    flash = making.flash()
+    agent = making.agent(flash)
+    for name in ("pins-5.cbor", "pins-6-forbid-a.cbor"):
+        assert making.give(agent, name) == "accepted"
+    del agent
+    marks = Store(flash).load().marks.fields()
+    fallen = 0
+    for at in _written(flash):
+        flash.flip(at)
+        trust = Store(flash).load()
+        assert trust.marks.fields() == marks, at
+        assert not verdict.decide(trust, "broker.example", [tools.data("cert-a.der")]).accepted
+        fallen += trust.pins.number != (1, 6)
+        flash.flip(at)
+    assert fallen, "the newest document's own record was among them, and an older one stood in"
+
+
+def _sector_of(flash, data):
+    """Return where the record of a document begins, None when there is none."""
+    for at in range(0, flash.size, flash.sector):
+        if flash.read(at + 44, len(data)) == data:
+            return at
+    return None
+
+
+def test_a_document_that_was_written_and_never_committed_is_not_in_force():
+    old, new = tools.data("pins-2.cbor"), tools.data("pins-5.cbor")
+    nth = 0
+    found = None
+    while found is None:
+        # The write behind that of the document fails: it is on flash, its commit is not.
+        nth += 1
+        gc.collect()
+        flash = making.flash()
+        making.give(making.agent(flash), "pins-2.cbor")
+        assert making.give(making.agent(Faulty(flash, nth, no_space)), "pins-5.cbor") == "flash"
+        found = _sector_of(flash, new)
+    assert making.agent(flash).number == (1, 2)
+    # What is in force rots: an older document stands in, not one that no commit has named.
+    flash.flip(_sector_of(flash, old) + 100)
+    agent = making.agent(flash)
+    assert agent.number == (1, 1) and agent.trust.marks.number == (1, 2)
+    assert making.give(agent, "pins-2.cbor") == "accepted"
+
+
+def test_a_record_whose_length_is_beyond_its_place_is_none():
+    flash = making.flash()
+    making.give(making.agent(flash), "pins-2.cbor")
+    for at in range(20480, flash.size, flash.sector):
+        if flash.read(at, 1) == b"\xff":
+            for kind in (1, 2, 4, 6, 7):
+                # A header that was torn behind its kind: every length is possible.
+                flash.prog(at + 48 * kind, b"eP\x01" + bytes((kind,)) + b"\x7f" * 40)
+    assert making.agent(flash).number == (1, 2)
+
+
+def test_a_store_of_a_newer_release_is_left_as_it_is():
+    flash = making.flash()
+    store = Store(flash)
+    store.load()
+    for ring in store._commits:
+        ring.save(5, cbor.dumps({1: 1, 99: "a release of 2030"}))
+    image = flash.image()
+    agent = making.agent(flash)
+    # It runs from the factory's documents, and writes nothing.
+    assert agent.number == (1, 1) and making.shake(agent, "cert-a.der").accepted
+    assert making.give(agent, "pins-2.cbor") == "flash"
+    assert flash.image() == image
