@@ -1,0 +1,179 @@
+"""`everpin sim`: faults by exhaustion. Exit status: 0 nothing was found, 1 something was, 2 wrong use."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from . import cuts
+from .micropython import NoMicroPython
+
+_TELL_EVERY_S = 5.0
+
+_EXAMPLES = """\
+examples:
+  everpin sim cuts --path pins                        one cut, fault or rotten record, in process
+  everpin sim cuts --path all --target unix           the same of every path under MicroPython
+  everpin sim cuts --path root --depth 2 --json       and a second cut at every step of each recovery
+  everpin sim cuts --path pins --agent DIR            over another copy of agent/: a check removed there is found
+  everpin sim cuts --case root/2/9/after/4/half       one case alone, by the id that a failure printed
+
+paths:
+  pins         two updates, the second before the first is confirmed; then a handshake confirms it
+  root         three roots in one go, one with another rule for pins; then pins that require the newest
+  contingency  a root, the contingency root at 65536, pins under it
+  first-boot   a fresh device: first boot, first update, its confirmation
+  reset        back to the factory's documents, then all comes back by its digest
+
+After every cut and reboot: the device boots (else it counts as bricked), its trust is the old one or the new one and the
+update comes into force when it is delivered again (else lost), no number falls and no thief is accepted (else lowered).
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="everpin sim",
+        description="Faults by exhaustion, on emulated devices.",
+        epilog="everpin sim cuts --help tells more, with examples.",
+        allow_abbrev=False,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="cuts")
+    sweep = verbs.add_parser(
+        "cuts",
+        help="cut the power at every flash step of an update",
+        description="Cut the power at every flash step of an update path, in every way, and look at what the device is worth then.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = sweep.add_mutually_exclusive_group(required=True)
+    what.add_argument("--path", choices=(*cuts.PATHS, "all"), help="the update path")
+    what.add_argument("--case", metavar="ID", help="run one case alone")
+    sweep.add_argument(
+        "--depth",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="events one after the other: 2 adds a cut at every step of the recovery (default: 1)",
+    )
+    sweep.add_argument(
+        "--target",
+        choices=cuts.TARGETS,
+        default="core",
+        help="the interpreter: core is CPython, unix MicroPython (default: core)",
+    )
+    sweep.add_argument(
+        "--flash",
+        choices=cuts.FLASHES,
+        default="memory",
+        help="what the store lies on: the flash itself, a block device, or files on a littlefs (with --target unix)",
+    )
+    sweep.add_argument(
+        "--ops",
+        type=int,
+        default=0,
+        metavar="N",
+        help="only the first N operations of the path",
+    )
+    sweep.add_argument("--fail-fast", action="store_true", help="end at the first case that fails")
+    sweep.add_argument("--agent", metavar="DIR", help="sweep this copy of agent/")
+    sweep.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object on standard output; progress goes to standard error",
+    )
+    return parser
+
+
+def _say(text: str) -> None:
+    print("everpin: " + text, file=sys.stderr)
+
+
+class _Progress:
+    """A line on standard error every few seconds."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _TELL_EVERY_S
+
+    def __call__(self, path: str, done: int, case: str) -> None:
+        if time.monotonic() >= self._next:
+            print(f"{path}: {done} cases, now {case}", file=sys.stderr)
+            self._next = time.monotonic() + _TELL_EVERY_S
+
+
+def _misused(args: argparse.Namespace) -> str:
+    if args.agent is not None and not (Path(args.agent) / "everpin" / "core").is_dir():
+        return f"{args.agent}: no copy of agent/ (it has no everpin/core)"
+    if args.flash == "littlefs" and args.target != "unix":
+        return "the littlefs is MicroPython's: --flash littlefs needs --target unix"
+    if args.ops < 0:
+        return "--ops: say how many"
+    if args.case is not None and args.case.split("/")[0] not in cuts.PATHS:
+        return f"{args.case}: an id begins with one of {', '.join(cuts.PATHS)}"
+    return ""
+
+
+def main(argv: list[str]) -> int:
+    """Run `everpin sim …`; `argv` begins with "sim"."""
+    try:
+        args = _parser().parse_args(argv[1:])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    problem = _misused(args)
+    if problem:
+        _say(problem)
+        return 2
+    if args.case is not None:
+        paths: tuple[str, ...] = (args.case.split("/")[0],)
+    else:
+        paths = cuts.PATHS if args.path == "all" else (args.path,)
+    agent = None if args.agent is None else Path(args.agent).resolve()
+    reports = []
+    for path in paths:
+        try:
+            found = cuts.sweep(
+                path,
+                args.depth,
+                args.target,
+                agent,
+                args.flash,
+                args.ops,
+                args.case or "",
+                _Progress(),
+                args.fail_fast,
+            )
+        except NoMicroPython as problem_there:
+            _say(str(problem_there))
+            return 2
+        except cuts.SweepFailed as failed:
+            _say(f"the sweep of {path} ended before its time:\n{failed}")
+            return 1
+        reports.append(found)
+        if args.fail_fast and not cuts.well(found):
+            break
+    if args.case is not None and not reports[0]["cases"]:
+        _say(f"{args.case}: this path has no such case")
+        return 2
+    whole = reports[0] if len(reports) == 1 else cuts.together(reports)
+    if args.json:
+        print(json.dumps(whole))
+    else:
+        for report in reports:
+            print(_line(report))
+    return 0 if all(cuts.well(report) for report in reports) else 1
+
+
+def _line(report: cuts.Report) -> str:
+    counts = ", ".join(f"{report[key]} {key}" for key in cuts.COUNTS)
+    lines = [
+        f"{report['path']}: {report['steps']} flash steps, {report['cases']} cases: {counts} ({report['seconds']} s)"
+    ]
+    lines += [
+        f"  {case}  {why}" for case, why in zip(report["failed"], report["why"], strict=True)
+    ]
+    if report["failed"]:
+        lines.append(
+            f"  again: everpin sim cuts --target {report['target']} --case {report['failed'][0]}"
+        )
+    return "\n".join(lines)
