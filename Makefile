@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do all of their own set-up (tools/setup.sh); the second run goes straight to work.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format generated clean
+.PHONY: help setup demo test test-checks test-long lint format generated clean
 
 BIN := .venv/bin
 # Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
@@ -21,6 +21,9 @@ test: lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
 
 test-long: setup  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
+
+test-checks: setup  ## take each security check away in a copy of agent/, see its tests fail; minutes (ARGS='--only accept')
+	@$(BIN)/python tools/test_checks.py $(ARGS)
 
 lint: setup  ## ruff format --check, ruff check, mypy --strict
 	@$(BIN)/ruff format --check --quiet . || { echo "make format puts that right"; exit 1; }
