@@ -1,0 +1,88 @@
+# mypy: disable-error-code="attr-defined,override,has-type,assignment,unused-ignore"
+# What is built here stands on the parts of `ssl` that typeshed leaves out; the tests hold them for each Python.
+"""`ssl.SSLContext` that asks its policy, whatever a library sets on it."""
+
+import ssl
+
+from .pinned_object import PinnedObject
+from .pinned_socket import PinnedSocket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .gate import Policy
+
+_TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class PinnedContext(ssl.SSLContext):
+    """A client context that asks its policy. Settings of verification read as strict, and setting them changes nothing."""
+
+    sslsocket_class = PinnedSocket
+    sslobject_class = PinnedObject
+    policy: "Policy"
+
+    def __new__(cls, *args: "Any", **kwargs: "Any") -> "PinnedContext":
+        """Return a context with everpin's fixed settings."""
+        self: PinnedContext = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+        super(ssl.SSLContext, ssl.SSLContext).check_hostname.__set__(self, False)  # type: ignore[attr-defined]
+        super(ssl.SSLContext, ssl.SSLContext).verify_mode.__set__(self, ssl.CERT_NONE)  # type: ignore[attr-defined]
+        ssl.SSLContext.minimum_version.__set__(self, ssl.TLSVersion.TLSv1_2)  # type: ignore[attr-defined]
+        ssl.SSLContext.options.__set__(  # type: ignore[attr-defined]
+            self,
+            ssl.SSLContext.options.__get__(self)  # type: ignore[attr-defined]
+            | ssl.OP_NO_RENEGOTIATION
+            | ssl.OP_NO_COMPRESSION
+            | ssl.OP_NO_TICKET,
+        )
+        ssl.SSLContext.set_ciphers(self, _TLS12_CIPHERS)
+        return self
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:  # type: ignore[override]
+        """Reads as CERT_REQUIRED; the policy decides whatever is set."""
+        return ssl.CERT_REQUIRED
+
+    @verify_mode.setter
+    def verify_mode(self, value: "Any") -> None:
+        pass
+
+    @property
+    def check_hostname(self) -> bool:  # type: ignore[override]
+        """Reads as True: libraries then leave the host to this context."""
+        return True
+
+    @check_hostname.setter
+    def check_hostname(self, value: "Any") -> None:
+        pass
+
+    @property
+    def minimum_version(self) -> ssl.TLSVersion:  # type: ignore[override]
+        """May be raised, never lowered below TLS 1.2."""
+        return ssl.SSLContext.minimum_version.__get__(self)  # type: ignore[attr-defined,no-any-return]
+
+    @minimum_version.setter
+    def minimum_version(self, value: "Any") -> None:
+        if value >= ssl.TLSVersion.TLSv1_2:
+            ssl.SSLContext.minimum_version.__set__(self, value)  # type: ignore[attr-defined]
+
+    @property
+    def options(self) -> ssl.Options:  # type: ignore[override]
+        """Bits may be added, never taken away."""
+        return ssl.SSLContext.options.__get__(self)  # type: ignore[attr-defined,no-any-return]
+
+    @options.setter
+    def options(self, value: "Any") -> None:
+        ssl.SSLContext.options.__set__(self, ssl.SSLContext.options.__get__(self) | value)  # type: ignore[attr-defined]
+
+    def set_ciphers(self, cipherlist: str) -> None:
+        """Keep everpin's suites: with a static key exchange the peer would not have proved its key yet."""
+
+    def load_default_certs(self, purpose: "Any" = None) -> None:
+        """Load nothing: what is trusted is the policy's."""
+
+    def load_verify_locations(
+        self, cafile: "Any" = None, capath: "Any" = None, cadata: "Any" = None
+    ) -> None:
+        """Load nothing: what is trusted is the policy's."""

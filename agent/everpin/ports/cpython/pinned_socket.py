@@ -1,0 +1,265 @@
+# mypy: disable-error-code="attr-defined,override,has-type,assignment,unused-ignore"
+# What is built here stands on the parts of `ssl` that typeshed leaves out; the tests hold them for each Python.
+"""`ssl.SSLSocket` behind the gate, with a pump of our own between the socket and OpenSSL."""
+
+import select
+import socket
+import ssl
+import threading
+import time
+
+from .gate import PinRefused
+from .pinned_gate import checked_host, open_gate
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .pinned_context import PinnedContext
+
+_READ_BYTES = 16384 + 2048  # one TLS record at its longest
+
+
+class _Pump:
+    """Stands where `ssl.SSLSocket` has its OpenSSL object: the same calls, over memory BIOs and the gate."""
+
+    def __init__(self, owner: "PinnedSocket", context: "PinnedContext", host: str) -> None:
+        self._owner = owner
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self.gate = open_gate(context, self._incoming, self._outgoing, host, owner)
+        self._eof = False
+        # One thread may read while another writes. OpenSSL's object and the BIOs are one thread's at a time; whoever holds
+        # the second lock sends what is pending, so that records leave in order and a blocked writer holds up no reader.
+        self._using = threading.Lock()
+        self._sending = threading.Lock()
+
+    def __getattr__(self, name: str) -> "Any":
+        return getattr(
+            self.gate.sslobj, name
+        )  # cipher, version, getpeercert, selected_alpn_protocol, …
+
+    # Raw bytes, around SSLSocket's own overrides.
+
+    def _wait(self, writing: bool, deadline: "float | None") -> None:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError("timed out")
+        sock = self._owner
+        poll = select.poll()
+        poll.register(sock.fileno(), select.POLLOUT if writing else select.POLLIN)
+        if not poll.poll(None if left is None else max(1, int(left * 1000))):
+            raise TimeoutError("timed out")
+
+    def _deadline(self) -> "float | None":
+        timeout = self._owner.gettimeout()
+        return None if timeout is None else time.monotonic() + timeout
+
+    def flush(self, deadline: "float | None") -> None:
+        if not self._outgoing.pending or not self._sending.acquire(blocking=False):
+            return
+        try:
+            self._send_pending(deadline)
+        finally:
+            self._sending.release()
+
+    def _send_pending(self, deadline: "float | None") -> None:
+        while self._outgoing.pending:
+            data = self._outgoing.read()
+            view = memoryview(data)
+            while view:
+                try:
+                    view = view[self._owner.raw_send(view) :]
+                except (BlockingIOError, InterruptedError):
+                    if self._owner.gettimeout() == 0:
+                        # Not sent yet, not lost: before the rest that OpenSSL may write.
+                        rest = bytes(view) + self._outgoing.read()
+                        self._outgoing.write(rest)
+                        raise ssl.SSLWantWriteError(
+                            ssl.SSL_ERROR_WANT_WRITE, "everpin: write later"
+                        ) from None
+                    self._wait(True, deadline)
+
+    def _fill(self, deadline: "float | None") -> None:
+        while True:
+            try:
+                data = self._owner.raw_recv(_READ_BYTES)
+                break
+            except (BlockingIOError, InterruptedError):
+                if self._owner.gettimeout() == 0:
+                    raise ssl.SSLWantReadError(
+                        ssl.SSL_ERROR_WANT_READ, "everpin: read later"
+                    ) from None
+                self._wait(False, deadline)
+        if data:
+            with self._using:
+                self._incoming.write(data)
+        elif not self._eof:
+            self._eof = True
+            with self._using:
+                self._incoming.write_eof()
+        else:
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+
+    def _run(self, call: "Any", *args: "Any") -> "Any":
+        deadline = self._deadline()
+        self.flush(deadline)
+        while True:
+            try:
+                with self._using:
+                    try:
+                        return call(*args)
+                    finally:
+                        self.gate.release()
+            except ssl.SSLWantReadError:
+                self.flush(deadline)
+                self._fill(deadline)
+            except ssl.SSLError:
+                self.flush(deadline)
+                raise
+
+    def do_handshake(self) -> None:
+        if self.gate.done:
+            return
+        try:
+            self._run(self.gate.handshake)
+            self.flush(self._deadline())
+        except PinRefused:
+            self._owner.raw_close()
+            raise
+        self.gate.completed()
+
+    def read(self, length: int = 1024, buffer: "Any" = None) -> "Any":
+        self.gate.check()
+        sslobj = self.gate.sslobj
+        try:
+            found = (
+                self._run(sslobj.read, length)
+                if buffer is None
+                else self._run(sslobj.read, length, buffer)
+            )
+        except ssl.SSLZeroReturnError:
+            found = b"" if buffer is None else 0
+        self.gate.check()  # a document may have come in between: not delivered
+        return found
+
+    def write(self, data: "Any") -> int:
+        self.gate.check()
+        count: int = self._run(self.gate.sslobj.write, data)
+        # Sent or kept in order; a write that OpenSSL has taken must not be given to it again.
+        try:
+            self.flush(self._deadline())
+        except ssl.SSLWantWriteError:
+            pass
+        return count
+
+    def shutdown(self) -> socket.socket:
+        self.gate.check()
+        self._run(self.gate.sslobj.shutdown)
+        self.flush(self._deadline())
+        return self._owner
+
+
+class PinnedSocket(ssl.SSLSocket):
+    """`ssl.SSLSocket` behind the gate: the verdict is inside `do_handshake`, and no other call handshakes."""
+
+    @classmethod
+    def _create(
+        cls,
+        sock: socket.socket,
+        server_side: bool = False,
+        do_handshake_on_connect: bool = True,
+        suppress_ragged_eofs: bool = True,
+        server_hostname: "str | None" = None,
+        context: "Any" = None,
+        session: "Any" = None,
+    ) -> "PinnedSocket":
+        host = checked_host(server_side, server_hostname, session)
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) != socket.SOCK_STREAM:
+            raise NotImplementedError("only stream sockets are supported")
+        timeout = sock.gettimeout()
+        fileno = sock.detach()
+        self = cls.__new__(cls)
+        socket.socket.__init__(self, fileno=fileno)
+        self.settimeout(timeout)
+        self._context = context
+        self._session = None
+        self._closed = False
+        self._sslobj = None
+        self.server_side = False
+        self.server_hostname = host
+        self.do_handshake_on_connect = do_handshake_on_connect
+        self.suppress_ragged_eofs = suppress_ragged_eofs
+        try:
+            self.getpeername()
+            self._connected = True
+        except OSError:
+            self._connected = False
+        if self._connected:
+            self._begin()
+            if do_handshake_on_connect:
+                if timeout == 0.0:
+                    raise ValueError(
+                        "do_handshake_on_connect should not be specified for non-blocking sockets"
+                    )
+                try:
+                    self.do_handshake()
+                except BaseException:
+                    self.close()
+                    raise
+        return self
+
+    def _begin(self) -> None:
+        self._sslobj = _Pump(self, self._context, str(self.server_hostname))
+
+    def _real_connect(self, addr: "Any", connect_ex: bool) -> "Any":
+        if self._connected or self._sslobj is not None:
+            raise ValueError("attempt to connect already-connected SSLSocket!")
+        code = (
+            socket.socket.connect_ex(self, addr)
+            if connect_ex
+            else socket.socket.connect(self, addr)
+        )
+        if not code:
+            self._connected = True
+            self._begin()
+            if self.do_handshake_on_connect:
+                self.do_handshake()
+        return code
+
+    # What the pump needs of the bare socket.
+
+    def raw_send(self, data: "Any") -> int:
+        """Send TLS records."""
+        return socket.socket.send(self, data)
+
+    def raw_recv(self, count: int) -> bytes:
+        """Receive TLS records."""
+        return socket.socket.recv(self, count)
+
+    def raw_close(self) -> None:
+        """Close without a word to the peer."""
+        self.close()
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Do the handshake, the verdict in it; `PinRefused` when the policy refuses."""
+        self._check_connected()
+        pump: Any = self._sslobj
+        timeout = self.gettimeout()
+        try:
+            if timeout == 0.0 and block:
+                self.settimeout(None)
+            pump.do_handshake()
+        finally:
+            if self.fileno() != -1:
+                self.settimeout(timeout)
+
+    def pending(self) -> int:
+        """Return how many bytes can be read without touching the socket."""
+        pump: Any = self._sslobj
+        if pump is None:
+            return 0
+        # Whole records may wait in the BIO: libraries that select() on the socket must look here first.
+        return int(pump.gate.sslobj.pending()) or (
+            1 if pump._incoming.pending and pump.gate.done else 0
+        )
