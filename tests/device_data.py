@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import attack_data
+import path_data
 import rotations
 import structure_data
 import vector_data
@@ -131,7 +132,6 @@ def make(folder: str) -> None:
     put("bad-no-rescue.cbor", fleet.pins(5, real, body={6: ["gopher://x/"]}))
     put("bad-unknown-negative.cbor", fleet.pins(5, real, body={-9: 1}))
     put("bad-host-negative.cbor", fleet.pins(5, [real[0] | {-9: 1}]))
-    put("bad-usage-2.cbor", fleet.pins(5, [real[0] | {2: 2}]))
     put("bad-claim.cbor", fleet.pins(5, real, claims={23: 1}))
     put("bad-too-long.cbor", fleet.pins(5, real, body={20: b"x" * 8000}))
     put("bad-two-hosts.cbor", fleet.pins(5, real + real))
@@ -143,4 +143,5 @@ def make(folder: str) -> None:
     rotations.make(where)
     attack_data.make(put, pin_a, pin_b, pin_c)
     structure_data.make(put, pin_a)
+    path_data.make(put, pin_a)
     vector_data.make(folder)

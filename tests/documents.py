@@ -240,10 +240,15 @@ class Fleet:
         return seal(DEVICE_KEY, self.name, device, {2: device, 3: "password"})
 
     def factory(
-        self, device: str = "meter-1", pins: bytes | None = None, build_time: int = T0
+        self,
+        device: str = "meter-1",
+        pins: bytes | None = None,
+        build_time: int = T0,
+        managed: list[list[bytes]] | None = None,
     ) -> bytes:
         return dumps(
-            {
+            ({8: managed} if managed else {})
+            | {
                 1: 1,
                 2: self.name,
                 3: self.channel,

@@ -34,7 +34,8 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
         source_slash={9: ["a/b"]}, source_plus={9: ["a+"]}, source_hash={9: ["#"]}, source_space={9: ["a b"]},
         source_control={9: ["a\x7f"]}, source_empty={9: [""]}, source_long={9: ["x" * 65]}, unlisted_2={8: 2},
         forbidden_short={-2: [pin_a[:31]]}, forbidden_text={-2: ["x" * 32]}, urgent_true={-1: True}, urgent_short={-1: [1]},
-        anchor_text={4: [["x", b"y"]]},
+        anchor_text={4: [["x", b"y"]]}, logs_none={10: [T0, []]}, logs_text={10: [T0, ["x"]]}, logs_time={10: ["x", [b"y"]]},
+        logs_17={10: [T0, [bytes([n]) for n in range(17)]]},
     )  # fmt: skip
     hosts(
         short_pin=[host(BROKER, pin_a[:31], ALPHA)], text_pin=[good | {3: [["x" * 32, 1], [pin_a, 1]]}],
@@ -44,9 +45,11 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
         subdomains_false=[good | {4: False}], subdomains_1=[good | {4: 1}], usage_4=[good | {2: 4}], no_usage=[good | {2: None}],
         name_slash=named("a/b"), name_space=named("a b"), name_dot=named("a.example."), name_empty=named(""),
         name_brackets=named("[::1]"), name_long=named("x" * 254), host_array=[[1]],
+        report_only_false=[good | {5: False}], managed_1=[good | {7: 1}], expires_short=[good | {6: [T0]}],
+        expires_closed=[good | {6: [T0, 2]}], expires_4=[good | {6: [T0, 4]}], expires_twice=[good | {6: [T0, 1], -2: T0}],
+        closes_text=[good | {-2: "x"}], dates_usage_3=[good | {-3: True}], both_usage_3=[good | {-4: True}],
+        scts_usage_2=[good | {2: 2, -5: 1}], scts_4=[good | {2: 1, -5: 4}], both_false=[good | {2: 1, -4: False}],
     )  # fmt: skip
-    for usage in (0, 1, 2):
-        put(f"usage-{usage}.cbor", fleet.pins(5, [good | {2: usage}]))
     for name, claims in (
         ("exp_text", {4: "x"}),
         ("exp_negative", {4: -1}),

@@ -18,8 +18,8 @@ AGENT = Path(__file__).resolve().parent.parent / "agent"
 MUTANTS = {
     "the pin check": (
         "core/verdict.py",
-        "if entry is not None and entry.usage == USAGE_DANE_EE and entry.pinned(pin):",
-        "if entry is not None:",
+        "return (_OK, []) if entry.pinned(pin) else (errors.PIN_MISMATCH, [])",
+        "return (_OK, [])",
     ),
     "the signature check": (
         "core/cose.py",

@@ -12,6 +12,7 @@ CODES = {
     "wrong-fleet": 9, "wrong-channel": 10, "rollback": 11, "equivocation": 12, "root-missing": 13, "structure": 14,
     "rule-of-two": 15, "no-broker": 16, "no-rescue": 17, "unsupported": 18, "expired": 19, "bad-ack": 20, "old-root": 21, "commitment": 22,
     "no-certificate": 30, "pin-mismatch": 31, "forbidden": 32, "unlisted": 33, "no-verdict": 34, "verdict-changed": 35,
+    "no-path": 36, "wrong-name": 37, "dates": 38, "pkix": 39, "closed": 40, "sct": 41, "purpose": 42,
     "mqtt": 50, "http": 51, "misuse": 60, "flash": 80, "read-back": 81, "not-provisioned": 82, "flash-full": 83, "sealed": 84, "foreign": 85,
 }  # fmt: skip
 

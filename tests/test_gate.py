@@ -31,7 +31,15 @@ class Policy:
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def verdict(self, host: str, chain: list[bytes]) -> Verdict:
+    def platform(self, host: str) -> bool:
+        return False
+
+    def anchors(self) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def verdict(
+        self, host: str, chain: list[bytes], platform: Any = None, store: Any = None
+    ) -> Verdict:
         self.asked.append(len(chain))
         found = Verdict(0 if chain else errors.NO_CERTIFICATE, host)
         found.generation = self.generation

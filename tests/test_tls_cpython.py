@@ -34,7 +34,15 @@ class Policy:
         self.done: list[Verdict] = []
         self.asked: list[list[bytes]] = []
 
-    def verdict(self, host: str, chain: list[bytes]) -> Verdict:
+    def platform(self, host: str) -> bool:
+        return False
+
+    def anchors(self) -> list[tuple[bytes, bytes]]:
+        return []
+
+    def verdict(
+        self, host: str, chain: list[bytes], platform: Any = None, store: Any = None
+    ) -> Verdict:
         self.asked.append(chain)
         why = errors.NO_CERTIFICATE if not chain else 0
         if chain and (host != self.host or spki.pin(chain[0]) not in self.pins):

@@ -2,6 +2,7 @@
 
 import base64
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from everpin.core.root import Root
 from . import keys
 from .errors import OperatorError
 from .policy import Group, Policy
+from .policy_hosts import FOLLOW
 
 # Bytes that a signature adds to a COSE_Sign: its protected header with alg and kid, its own frame, and itself.
 _SIGNER_BYTES = 24
@@ -156,6 +158,12 @@ def pins_body(
         5: [list(broker) for broker in policy.brokers],
         6: list(policy.rescue),
     }
+    if policy.anchors:
+        body[4] = [[anchor.subject, anchor.spki] for anchor in policy.anchors]
+    if policy.unlisted == "pkix":
+        body[8] = pins.UNLISTED_PKIX
+    if policy.logs is not None:
+        body[10] = [policy.logs[0], list(policy.logs[1])]
     if policy.time_sources:
         body[9] = list(policy.time_sources)
     if urgent > (0, 0):
@@ -178,6 +186,8 @@ def pins_changes(old: Pins | None, new: Pins) -> list[str]:
             continue
         if name not in before:
             lines.append(f"+ host {name}")
+        if name in before:
+            lines += _rule_changes(old, new, name)
         gone, come = before.get(name, set()) - after[name], after[name] - before.get(name, set())
         lines += [f"- {name} {base64_of(pin)}" for pin in sorted(gone)]
         lines += [f"+ {name} {base64_of(pin)}" for pin in sorted(come)]
@@ -186,6 +196,9 @@ def pins_changes(old: Pins | None, new: Pins) -> list[str]:
         ("broker", map(_address, old.brokers), map(_address, new.brokers)),
         ("rescue", old.carriers, new.carriers),
         ("time source", old.sources, new.sources),
+        ("anchor", _anchors(old), _anchors(new)),
+        ("unlisted hosts", (_UNLISTED[old.unlisted],), (_UNLISTED[new.unlisted],)),
+        ("log", map(base64_of, old.logs), map(base64_of, new.logs)),
     ):
         left, right = set(was), set(now)
         lines += [f"- {title} {item}" for item in sorted(left - right)]
@@ -193,6 +206,37 @@ def pins_changes(old: Pins | None, new: Pins) -> list[str]:
     if new.urgent > old.urgent:
         lines.append("! urgent: overlap ends at once, also for devices that take a later document")
     return lines
+
+
+_FOLLOW = {number: name for name, number in FOLLOW.items()}
+_UNLISTED = {pins.UNLISTED_REFUSE: "refused", pins.UNLISTED_PKIX: "PKIX"}
+
+
+def _anchors(found: Pins) -> list[str]:
+    return [base64_of(sha256(spki).digest()) for _, spki in found.anchors]
+
+
+def _rule_changes(old: Pins, new: Pins, name: str) -> list[str]:
+    """Return how the rule of one host changes, apart from its pins."""
+
+    def said(found: Pins) -> set[str]:
+        entry = found.host(name)
+        if entry is None:
+            return set()
+        lines = {f"{name} usage {entry.usage}"}
+        for field in ("report_only", "managed", "dates", "both", "subdomains"):
+            if getattr(entry, field):
+                lines.add(f"{name} {field}")
+        if entry.expires is not None:
+            lines.add(f"{name} expires {entry.expires}, then {_FOLLOW[entry.follow]}")
+        if entry.scts:
+            lines.add(f"{name} {entry.scts} SCT(s)")
+        return lines
+
+    before, after = said(old), said(new)
+    return [f"- {line}" for line in sorted(before - after)] + [
+        f"+ {line}" for line in sorted(after - before)
+    ]
 
 
 def _address(broker: tuple[str, int]) -> str:

@@ -9,38 +9,13 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from everpin.core import verdict
 from everpin.core.trust import Trust
-from everpin.core.verdict import Verdict
 from everpin.ports.cpython.gate import PinRefused
+from everpin.ports.cpython.readonly import ReadOnly
 from everpin.ports.cpython.tls import ssl_context
 
 from .errors import OperatorError
 from .files import read_secret
-
-
-class _Policy:
-    """What devices trust that have taken all documents, or any number of them: a mistaken newest document must not keep the
-    operator from publishing the one that mends it. What is forbidden now is refused all the same.
-    """
-
-    generation = 1
-
-    def __init__(self, trusts: list[Trust]) -> None:
-        self._trusts = trusts
-
-    def verdict(self, host: str, chain: list[bytes]) -> Verdict:
-        newest = self._trusts[-1]
-        found = verdict.decide(newest, host, chain)
-        for trust in reversed(self._trusts):
-            if found.accepted or found.pin is None or newest.forbidden(found.pin):
-                break
-            found = verdict.decide(trust, host, chain)
-        found.generation = self.generation
-        return found
-
-    def completed(self, verdict: Verdict) -> None:
-        """Confirm nothing: this is no device."""
 
 
 class Broker:
@@ -59,7 +34,8 @@ class Broker:
         self._timeout_s = timeout_s
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         if trusts:
-            self._client.tls_set_context(ssl_context(_Policy(trusts)))
+            # Judged by any number of documents: a mistaken newest one must not keep the operator from publishing what mends it.
+            self._client.tls_set_context(ssl_context(ReadOnly(trusts)))
         if user is not None:
             secret = (
                 None

@@ -10,46 +10,17 @@ from tomlkit.exceptions import ParseError
 
 from everpin.core import limits
 from everpin.core.carrier import parse_url
-from everpin.core.pins import canonical, match, parse_host
+from everpin.core.host import USAGE_DANE_TA, match, parse_host
 
+from . import policy_hosts
 from .errors import OperatorError
 from .files import read, write
 from .policy_check import Checker
+from .policy_hosts import Anchor, Host
 
-STATUS = {"active": 1, "backup": 2, "retiring": 3}
 RESERVED = ("root", "report", "ack")
 FILE = "policy.toml"
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One pin: digest (32 bytes), status, note."""
-
-    digest: bytes
-    status: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Host:
-    """One host's entry."""
-
-    name: str
-    pins: tuple[Pin, ...]
-    usage: int = 3
-    include_subdomains: bool = False
-    now: bool = False
-
-    def body(self) -> dict[int, Any]:
-        """Return the entry as a document carries it, without `now`: that is a number, and the document's to say."""
-        fields: dict[int, Any] = {
-            1: self.name,
-            2: self.usage,
-            3: [[pin.digest, STATUS[pin.status]] for pin in self.pins],
-        }
-        if self.include_subdomains:
-            fields[4] = True
-        return fields
+UNLISTED = ("refuse", "pkix")
 
 
 @dataclass(frozen=True)
@@ -77,6 +48,11 @@ class Policy:
     time_sources: tuple[str, ...] = field(default=())
     # Contingency keys: their threshold, and SHA-256 of each COSE_Key; None for a fleet that has none.
     contingency: tuple[int, tuple[bytes, ...]] | None = None
+    anchors: tuple[Anchor, ...] = ()
+    # What hosts that are not listed get: "refuse" or "pkix".
+    unlisted: str = "refuse"
+    # Certificate Transparency logs: when the list was made, and SPKI of each.
+    logs: tuple[int, tuple[bytes, ...]] | None = None
 
     def signers(self) -> tuple[str, ...]:
         """Return every key that the rules name, once each, in their order."""
@@ -95,38 +71,6 @@ def _name(check: Checker, raw: dict[str, Any], field_name: str) -> str:
             "it stands in topics",
         )
     return value
-
-
-def _host(check: Checker, raw: dict[str, Any], place: str) -> Host:
-    check.known(raw, place, ("name", "usage", "include_subdomains", "now", "pins"))
-    name = check.text(raw, place, "name")
-    if name != canonical(name):
-        raise check.fail(f"{place}.name", f"write it as {canonical(name)!r}")
-    usage = raw.get("usage", 3)
-    if usage != 3:
-        raise check.fail(
-            f"{place}.usage",
-            f"{usage!r} is not in this release",
-            "3 (dane-ee) is: pin the server's own key",
-        )
-    pins = []
-    for number, item in enumerate(check.tables(raw, place, "pins", limits.HOST_MAX_PINS)):
-        at = f"{place}.pins[{number}]"
-        check.known(item, at, ("sha256", "status", "note"))
-        status = check.text(item, at, "status", "active")
-        if status not in STATUS:
-            raise check.fail(f"{at}.status", f"{status!r} is none of {', '.join(STATUS)}")
-        note = item.get("note", "")
-        pins.append(
-            Pin(check.digest(check.text(item, at, "sha256"), f"{at}.sha256"), status, str(note))
-        )
-    return Host(
-        name,
-        tuple(pins),
-        3,
-        check.flag(raw, place, "include_subdomains"),
-        check.flag(raw, place, "now"),
-    )
 
 
 def _endpoints(check: Checker, raw: dict[str, Any]) -> tuple[list[tuple[str, int]], list[str]]:
@@ -204,6 +148,13 @@ def _contingency(check: Checker, raw: dict[str, Any]) -> tuple[int, tuple[bytes,
     return _threshold(check, table, "contingency", len(found)), tuple(found)
 
 
+def _unlisted(check: Checker, raw: dict[str, Any]) -> str:
+    value = check.text(raw, "", "unlisted", "refuse")
+    if value not in UNLISTED:
+        raise check.fail("unlisted", f"{value!r} is none of {', '.join(UNLISTED)}")
+    return value
+
+
 def load(path: Path, complete: bool = True) -> Policy:
     """Return the policy of a file. `complete` demands what a document needs (two pins a host); editing does not."""
     text = read(path).decode("utf-8", "replace")
@@ -228,6 +179,9 @@ def load(path: Path, complete: bool = True) -> Policy:
             "urgent",
             "time_sources",
             "contingency",
+            "anchors",
+            "unlisted",
+            "ct_logs",
         ),
     )
     fleet, channel = _name(check, raw, "fleet"), _name(check, raw, "channel")
@@ -239,7 +193,7 @@ def load(path: Path, complete: bool = True) -> Policy:
     check.known(signers, "signers", ("root", "pins"))
     hosts = (
         [
-            _host(check, item, f"hosts[{number}]")
+            policy_hosts.host(check, item, f"hosts[{number}]")
             for number, item in enumerate(check.tables(raw, "", "hosts", limits.PINS_MAX_HOSTS))
         ]
         if complete
@@ -263,6 +217,9 @@ def load(path: Path, complete: bool = True) -> Policy:
         check.flag(raw, "", "urgent"),
         tuple(check.texts(raw, "", "time_sources", limits.MAX_TIME_SOURCES)),
         _contingency(check, raw),
+        tuple(policy_hosts.anchors(check, raw)),
+        _unlisted(check, raw),
+        policy_hosts.logs(check, raw),
     )
     if complete:
         _whole(check, found)
@@ -286,6 +243,7 @@ def _whole(check: Checker, policy: Policy) -> None:
                 f"{host.name} has {len(usable)} usable pin(s); two different ones that are not forbidden are the least",
                 f"`everpin pin add {host.name} --from BACKUP-KEY --status backup`",
             )
+        _reachable(check, policy, host, f"hosts[{number}]")
     entries = [parse_host(host.body()) for host in policy.hosts]
     if not any(match(entries, where) for where, _ in policy.brokers):
         raise check.fail(
@@ -293,6 +251,34 @@ def _whole(check: Checker, policy: Policy) -> None:
             "no broker is among the hosts",
             "devices would cut themselves off from updates",
         )
+    for where, _ in policy.brokers:
+        entry = match(entries, where)
+        for number, host in enumerate(policy.hosts):
+            if entry is not None and host.name == entry.name and host.relaxed():
+                raise check.fail(
+                    f"hosts[{number}].{host.relaxed()}",
+                    f"{host.name} is the broker's entry: nothing relaxes the update channel",
+                    "give the broker an entry of its own",
+                )
+
+
+def _reachable(check: Checker, policy: Policy, host: Host, place: str) -> None:
+    """Refuse an entry that a device could hardly use as its operator means it."""
+    carried = {anchor.digest for anchor in policy.anchors}
+    if host.usage == USAGE_DANE_TA and not carried & {pin.digest for pin in host.pins}:
+        raise check.fail(
+            f"{place}.pins",
+            f"{host.name} pins no anchor that this policy carries",
+            'a server need not serve its root: [[anchors]] certificate = "root.pem"',
+        )
+    if (host.expires is not None or host.scts) and not policy.time_sources:
+        raise check.fail(
+            f"{place}.{'expires' if host.expires is not None else 'scts'}",
+            "needs a clock, and time_sources names none that devices may believe",
+            'time_sources = ["rtc"], say: a clock that nothing unauthenticated sets',
+        )
+    if host.scts and policy.logs is None:
+        raise check.fail(f"{place}.scts", "needs [ct_logs], the logs that devices know")
 
 
 def edit(path: Path) -> tomlkit.TOMLDocument:

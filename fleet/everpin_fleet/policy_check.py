@@ -89,6 +89,21 @@ class Checker:
             raise self.fail(where, f"has {len(value)} entries; at most {most} are allowed")
         return [str(item) for item in value]
 
+    def number(self, table: dict[str, Any], place: str, name: str, low: int, high: int) -> int:
+        value = table.get(name, low)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fail(f"{place}.{name}", f"must be {low} to {high}")
+        return value
+
+    def base64(self, table: dict[str, Any], place: str, name: str) -> bytes:
+        return self.decoded(self.text(table, place, name), f"{place}.{name}")
+
+    def decoded(self, value: str, place: str) -> bytes:
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise self.fail(place, "is no base64") from None
+
     def digest(self, value: str, place: str) -> bytes:
         try:
             found = base64.b64decode(value, validate=True)

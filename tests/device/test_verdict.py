@@ -2,7 +2,8 @@
 
 import making
 import tools
-from everpin.core import pins, verdict
+from everpin.core import host as hosts_of
+from everpin.core import verdict
 
 
 def _decide(host, chain):
@@ -71,16 +72,16 @@ def test_a_longer_match_wins_over_its_parent():
 
 
 def _parent(name):
-    return pins.parse_host({1: name, 2: 3, 3: [[b"a" * 32, 1], [b"b" * 32, 2]], 4: True})
+    return hosts_of.parse_host({1: name, 2: 3, 3: [[b"a" * 32, 1], [b"b" * 32, 2]], 4: True})
 
 
 def test_the_end_of_an_address_is_no_parent_of_it():
-    assert pins.match([_parent("0.0.1"), _parent("1")], "127.0.0.1") is None
-    assert pins.match([_parent("1")], "x.1") is not None
+    assert hosts_of.match([_parent("0.0.1"), _parent("1")], "127.0.0.1") is None
+    assert hosts_of.match([_parent("1")], "x.1") is not None
 
 
 def test_the_longest_of_two_parents_wins_in_whatever_order_they_stand():
     short, long = _parent("example"), _parent("api.example")
     for hosts in ([short, long], [long, short]):
-        assert pins.match(hosts, "x.api.example") is long
-        assert pins.match(hosts, "x.example") is short
+        assert hosts_of.match(hosts, "x.api.example") is long
+        assert hosts_of.match(hosts, "x.example") is short

@@ -6,10 +6,11 @@ An application that has its own MQTT connection needs five calls: `topics`, `rec
 
 from . import (
     accept,
-    cbor,
     cose,
     errors,
+    journal,
     limits,
+    peers,
     report,
     reporter,
     sealing,
@@ -26,13 +27,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .factory import Secrets
+    from .host import Anchor
     from .store import Store
     from .verdict import Verdict
-
-# Journal keys.
-_EVENTS = 1
-_ROUNDS = 2
-_REFUSED = 3
 
 # Log entries that wait for the runner; the oldest go.
 _LOG_MAX = 64
@@ -56,6 +53,7 @@ class Agent:
         self.trust = store.load()
         self.device = store.device
         self.generation = 1
+        self._peers = peers.Peers(store.factory().managed)
         self.state = state.IDLE
         self._schedule = Schedule(random, timing or {})
         self._log: "list[dict[str, Any]]" = []
@@ -78,7 +76,7 @@ class Agent:
                 self._say("secrets-sealed")
         self._reporter = reporter.Reporter(random, store.fleet, store.device, key)
         self.events = self._reporter.events
-        self._restore_journal()
+        journal.restore(store, self.events, self._schedule)
         if store.restored:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
             self._schedule.restored()
@@ -111,9 +109,15 @@ class Agent:
 
     # ---- what TLS ports ask (docs/architecture.md, Policy) -----------------------------------------------------------
 
-    def verdict(self, host: str, chain: "list[bytes]") -> "Verdict":
-        """Return the verdict on a served chain; a refusal is noted for the next report."""
-        found = verdict.decide(self.trust, host, chain)
+    def verdict(
+        self,
+        host: str,
+        chain: "list[bytes]",
+        platform: "list[bytes] | None" = None,
+        store: "Callable[[], list[Anchor]] | None" = None,
+    ) -> "Verdict":
+        """Return the verdict on a served chain; a refusal is noted for the next report. `verdict.Evidence` says what the rest is."""
+        found = self._peers.decide(self.trust, host, chain, self.clock(), platform, store)
         found.generation = self.generation
         if not found.accepted:
             self.events.note(
@@ -122,12 +126,27 @@ class Agent:
             self._say("refused", host=found.host, error=found.name, code=found.why)
         return found
 
+    def platform(self, host: str) -> bool:
+        """Return whether the next connection to a host needs the runtime's own certificate check, with `anchors` beside its store."""
+        return self._peers.platform(self.trust, host)
+
+    def anchors(self) -> "list[Anchor]":
+        """Return the trust anchors of the device, subject and SPKI each."""
+        return self._peers.anchors(self.trust)
+
     def completed(self, found: "Verdict") -> None:
-        """Take note of a completed handshake: an enforced match on a pin of the newest entry confirms the host."""
+        """Take note of a completed handshake: an enforced match on a pin of the newest entry confirms the host, nothing else does."""
         if not found.accepted:
             raise MisuseError
         if found.generation != self.generation:
             return  # the policy changed during the handshake; the port asks again before the first byte
+        if found.mode != verdict.ENFORCED:
+            # A host that nobody listed is counted, and not named.
+            self.events.note(
+                peers.event_of(found), found.entry, found.why, self.number, None, self._now
+            )
+            self._say(found.mode, host=found.host, number=self.number)
+            return
         if found.by != verdict.NEWEST:
             self.events.note(report.OVERLAP, found.entry, 0, self.number, found.pin, self._now)
             self._say("overlap", host=found.entry, number=self.number)
@@ -139,26 +158,24 @@ class Agent:
             self.events.note(report.CONFIRMED, found.entry, 0, self.number, found.pin, self._now)
             self._say("confirmed", host=found.entry, number=self.number)
 
+    def clock(self) -> "int | None":
+        """Return the time when its source is one that signed policy trusts with dates (DESIGN section 6)."""
+        return self._now if self._source in self.trust.pins.sources else None
+
+    def _age(self) -> None:
+        new = self._peers.aged(self.trust, self.clock())
+        if new is None:
+            return
+        self.generation += 1  # live sessions are judged again
+        for name in new:
+            self.events.note(report.EXPIRED, name, 0, self.number, None, self._now)
+            self._say("expired", host=name)
+
     # ---- documents ---------------------------------------------------------------------------------------------------
 
     def topics(self, rescue: bool = False) -> "list[str]":
         """Return the exact topics to subscribe to, or to ask a mirror for; in rescue none that names the device."""
-        trust = self.trust
-        if trust.behind():
-            # The newest root was lost on flash: that very one comes back, or a contingency root ends it.
-            newest = trust.marks.root_version
-            found = [topics.root(trust.fleet, newest), topics.next_roots(trust.fleet, newest)[1]]
-        else:
-            found = topics.next_roots(trust.fleet, trust.root.version)
-        # A bucket holds one device in 64: no identity.
-        found.append(
-            topics.pins(trust.fleet, trust.channel, topics.bucket(trust.fleet, self.device))
-        )
-        if self._wide:
-            found.append(topics.pins(trust.fleet, trust.channel))
-        if not rescue:
-            found.append(topics.ack(trust.fleet, self.device))
-        return found
+        return topics.wanted(self.trust, self.device, self._wide, rescue)
 
     def receive(self, topic: str, payload: bytes, via: str = "") -> str:
         """Take one message from the pinned session, or from the rescue carrier `via`; return what became of it.
@@ -303,6 +320,7 @@ class Agent:
         known = now is not None and now >= self.trust.marks.floor
         self._now = now if known else None
         self._source = source if known else ""
+        self._age()
         plan = self._schedule
         plan.advance(uptime if uptime is not None else float(now or 0))
         if self.state == state.ONLINE:
@@ -367,30 +385,9 @@ class Agent:
         self._say("rescue-end", carrier=carrier, result=result)
         self.save()
 
-    # ---- the journal -------------------------------------------------------------------------------------------------
-
-    def _restore_journal(self) -> None:
-        try:
-            data = self._store.load_journal()
-            fields = cbor.loads(data) if data else {}
-        except PeerError:
-            fields = {}
-        if isinstance(fields, dict):
-            self.events.restore(fields.get(_EVENTS))
-            self._schedule.restore(fields.get(_ROUNDS), fields.get(_REFUSED))
-
     def save(self) -> None:
         """Write reports and back-off to flash when they changed and the day's budget allows; losing them loses no trust."""
-        plan = self._schedule
-        if not (self.events.dirty or plan.dirty) or not plan.may_write():
-            return
-        body = cbor.dumps(
-            {_EVENTS: self.events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused}
-        )
         try:
-            self._store.save_journal(body)
+            journal.save(self._store, self.events, self._schedule)
         except (FlashError, OSError) as error:
             self._flash_failed(error)
-            return
-        plan.wrote()
-        self.events.dirty = False

@@ -4,6 +4,7 @@ A trust anchor's own signature is looked at by nobody (RFC 5280 section 6.1.1 d)
 has none. It is loaded into a context of ours, never sent.
 """
 
+from . import der
 from .x509 import parsed
 
 _SHA256_ECDSA = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
@@ -14,27 +15,19 @@ _CA = b"\xa3\x13\x30\x11\x30\x0f\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x05\x30\x03
 _NO_SIGNATURE = b"\x03\x09\x00\x30\x06\x02\x01\x01\x02\x01\x01"
 
 
-def _sequence(content: bytes) -> bytes:
-    length = len(content)
-    if length < 0x80:
-        return bytes((0x30, length)) + content
-    if length < 0x100:
-        return bytes((0x30, 0x81, length)) + content
-    return bytes((0x30, 0x82)) + length.to_bytes(2, "big") + content
-
-
 def certificate(subject: bytes, spki: bytes) -> "bytes | None":
     """Return a certificate of an anchor, DER; None when name or key are no DER that a certificate can hold."""
-    tbs = _sequence(
+    tbs = der.wrap(
+        der.SEQUENCE,
         b"\xa0\x03\x02\x01\x02\x02\x01\x01"
         + _SHA256_ECDSA
         + subject
         + _ALWAYS
         + subject
         + spki
-        + _CA
+        + _CA,
     )
-    made = _sequence(tbs + _SHA256_ECDSA + _NO_SIGNATURE)
+    made = der.wrap(der.SEQUENCE, tbs + _SHA256_ECDSA + _NO_SIGNATURE)
     found = parsed(made)
     if found is None or found.subject != subject or found.spki != spki:
         return None

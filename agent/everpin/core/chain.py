@@ -25,7 +25,7 @@ _RSA_PKCS1 = {
 }
 _RSA_PSS = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"
 _MGF1 = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"
-_ECDSA = {
+_ECDSA_WITH = {
     b"\x2a\x86\x48\xce\x3d\x04\x03\x02": 32,
     b"\x2a\x86\x48\xce\x3d\x04\x03\x03": 48,
     b"\x2a\x86\x48\xce\x3d\x04\x03\x04": 64,
@@ -39,8 +39,7 @@ _NULL = const(0x05)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    # Subject name and SubjectPublicKeyInfo, DER.
-    Anchor = tuple[bytes, bytes]
+    from .host import Anchor
 
 
 # ---- one link -------------------------------------------------------------------------------------------------------
@@ -76,26 +75,49 @@ def _algorithm(data: bytes) -> "tuple[bytes, der.Reader]":
     return data[start:end], inner
 
 
-def _signed_by(child: Certificate, spki: bytes) -> bool:
-    oid, parameters = _algorithm(child.algorithm)
+def signed_message(spki: bytes, ecdsa: bool, message: bytes, signature: bytes) -> bool:
+    """Return whether a key signed a message with SHA-256, by ECDSA or RSA PKCS#1 v1.5; raise `encoding` for malformed DER."""
+    oid, parameters, value = _key(spki)
+    if ecdsa:
+        return oid == _EC and _ecdsa(parameters, value, 32, message, signature)
+    if oid != _RSA:
+        return False
+    _null(parameters)
+    n, e = _pair(value)
+    return links.rsa_pkcs1(n, e, 32, message, signature)
+
+
+def _key(spki: bytes) -> "tuple[bytes, der.Reader, bytes]":
+    """Return (OID, reader of the parameters, key) of a SubjectPublicKeyInfo."""
     outer = der.Reader(spki, 0, len(spki))
     key = outer.inside(der.SEQUENCE)
     start = key.at
     key.element(der.SEQUENCE)
-    key_oid, key_parameters = _algorithm(spki[start : key.at])
+    oid, parameters = _algorithm(spki[start : key.at])
     start, end = key.element(der.BIT_STRING)
     if key.more() or outer.more() or end - start < 2 or spki[start] != 0:
+        raise PeerError(errors.ENCODING)
+    return oid, parameters, spki[start + 1 : end]
+
+
+def _ecdsa(
+    parameters: der.Reader, point: bytes, hash_size: int, message: bytes, signature: bytes
+) -> bool:
+    start, end = parameters.element(der.OID)
+    size = _CURVES.get(parameters.slice(start, end))
+    if size is None or parameters.more():
         return False
-    value = spki[start + 1 : end]
-    if oid in _ECDSA:
+    r, s = _pair(signature)
+    return links.ecdsa(size, point, hash_size, message, r, s)
+
+
+def _signed_by(child: Certificate, spki: bytes) -> bool:
+    oid, parameters = _algorithm(child.algorithm)
+    key_oid, key_parameters, value = _key(spki)
+    if oid in _ECDSA_WITH:
         if parameters.more() or key_oid != _EC:  # RFC 5758 section 3.2: no parameters
             return False
-        start, end = key_parameters.element(der.OID)
-        size = _CURVES.get(key_parameters.slice(start, end))
-        if size is None or key_parameters.more():
-            return False
-        r, s = _pair(child.signature)
-        return links.ecdsa(size, value, _ECDSA[oid], child.tbs, r, s)
+        return _ecdsa(key_parameters, value, _ECDSA_WITH[oid], child.tbs, child.signature)
     if key_oid not in (_RSA, _RSA_PSS):
         return False
     n, e = _pair(value)
@@ -213,7 +235,7 @@ class Path:
 
 
 class Search:
-    """Looks for paths in a served chain. `anchors` are (subject, SPKI); `trusted(digest)` adds served CAs by their key's digest."""
+    """Looks for paths in a served chain. `anchors` are (subject, SPKI)."""
 
     def __init__(self, served: "list[Certificate]", anchors: "list[Anchor]") -> None:
         self._served = served

@@ -92,3 +92,13 @@ class Reader:
         """Step over one element of that tag; return a reader of its content."""
         start, end = self.element(tag)
         return Reader(self._data, start, end)
+
+
+def wrap(tag: int, content: bytes) -> bytes:
+    """Return an element with its length in the fewest octets (X.690 section 10.1), of up to 65,535 bytes."""
+    length = len(content)
+    if length < 0x80:
+        return bytes((tag, length)) + content
+    if length < 0x100:
+        return bytes((tag, 0x81, length)) + content
+    return bytes((tag, 0x82)) + length.to_bytes(2, "big") + content

@@ -70,6 +70,20 @@ UNLISTED = const(33)
 NO_VERDICT = const(34)
 # The policy changed under a live session, and no longer accepts its peer.
 VERDICT_CHANGED = const(35)
+# No path of verified signatures leads from the peer's certificate to an anchor that this host may use.
+NO_PATH = const(36)
+# The peer's certificate is for other names.
+WRONG_NAME = const(37)
+# A certificate on every verified path is not yet valid, or no longer, by a time source that signed policy names.
+DATES = const(38)
+# The platform's own certificate check did not pass.
+PKIX = const(39)
+# The host's pins have expired, and the policy closes it.
+CLOSED = const(40)
+# Too few signed certificate timestamps by logs of the policy.
+SCT = const(41)
+# The peer's certificate is not one for TLS servers.
+PURPOSE = const(42)
 
 # ---- transports: 50 to 59 --------------------------------------------------------------------------------------------
 

@@ -7,6 +7,11 @@ from ..compat import const
 from . import cbor, errors, limits
 from .claims import TIME_MAX, array, body, name, text, uint
 from .errors import MisuseError, PeerError
+from .pins import parse_anchors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .host import Anchor
 
 _FORMAT = const(1)
 _FACTORY_MAX = const(20000)
@@ -15,10 +20,20 @@ _RESERVED = ("root", "report", "ack")
 
 
 class Factory:
-    """A factory record: `fleet`, `channel`, `device`, `root` and `pins` documents (bytes), `build_time` (Unix seconds)."""
+    """A factory record: `fleet`, `channel`, `device`, `root` and `pins` documents (bytes), `build_time` (Unix seconds).
+
+    `managed` are the inspection CAs of a device provisioned as managed, subject and SPKI each; empty on an ordinary one.
+    """
 
     def __init__(
-        self, fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int
+        self,
+        fleet: str,
+        channel: str,
+        device: str,
+        root: bytes,
+        pins: bytes,
+        build_time: int,
+        managed: "list[Anchor] | None" = None,
     ) -> None:
         self.fleet = fleet
         self.channel = channel
@@ -26,6 +41,7 @@ class Factory:
         self.root = root
         self.pins = pins
         self.build_time = build_time
+        self.managed: "list[Anchor]" = managed or []
 
 
 class Secrets:
@@ -45,7 +61,13 @@ class Secrets:
 
 
 def encode(
-    fleet: str, channel: str, device: str, root: bytes, pins: bytes, build_time: int
+    fleet: str,
+    channel: str,
+    device: str,
+    root: bytes,
+    pins: bytes,
+    build_time: int,
+    managed: "list[Anchor] | None" = None,
 ) -> bytes:
     """Return a factory record's body; raise `MisuseError` for names that no topic can carry."""
     try:
@@ -55,9 +77,18 @@ def encode(
         raise MisuseError
     if channel in _RESERVED:
         raise MisuseError
-    return cbor.dumps(
-        {1: _FORMAT, 2: fleet, 3: channel, 4: device, 5: root, 6: pins, 7: build_time}
-    )
+    fields: "dict[int, object]" = {
+        1: _FORMAT,
+        2: fleet,
+        3: channel,
+        4: device,
+        5: root,
+        6: pins,
+        7: build_time,
+    }
+    if managed:
+        fields[8] = [list(item) for item in managed]
+    return cbor.dumps(fields)
 
 
 def decode(data: bytes) -> Factory:
@@ -77,6 +108,7 @@ def decode(data: bytes) -> Factory:
         root,
         pins,
         uint(fields.get(7), 0, TIME_MAX),
+        parse_anchors(fields.get(8, []), limits.MAX_MANAGED),
     )
 
 

@@ -31,8 +31,16 @@ HOST_MAX_PINS = const(8)
 MAX_BROKERS = const(4)
 MAX_CARRIERS = const(4)
 MAX_ANCHORS = const(8)
+# Inspection CAs of a managed device's factory record.
+MAX_MANAGED = const(4)
+# Bytes of the anchors that the base keeps from earlier documents, so that the longest commit fits its ring.
+BASE_ANCHORS_MAX_BYTES = const(4096)
 MAX_FORBIDDEN = const(64)
 MAX_TIME_SOURCES = const(8)
+# Certificate Transparency logs of a document, timestamps that an entry may ask for, and those of one certificate that are looked at.
+MAX_LOGS = const(16)
+MAX_SCTS = const(3)
+SCTS_LOOKED_AT = const(8)
 
 # One certificate; the largest seen in public chains is below 4 kB.
 CERTIFICATE_MAX_BYTES = const(8192)

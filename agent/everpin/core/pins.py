@@ -1,21 +1,21 @@
 """The body of a `pins` document: hosts with their pins, trust anchors, endpoints, what is forbidden (DESIGN section 5)."""
 
+from hashlib import sha256
+
 from ..compat import const
 from . import carrier, errors, limits
-from .claims import array, body, digest, flag, name, text, uint
+from .claims import TIME_MAX, array, body, digest, name, text, uint
 from .errors import PeerError
+from .host import USAGE_DANE_TA, Host, barrier, match, parse_host
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-USAGE_DANE_EE = const(3)  # RFC 6698 section 2.1.1
-
-STATUS_ACTIVE = const(1)
-STATUS_BACKUP = const(2)
-STATUS_RETIRING = const(3)
+    from .host import Anchor
 
 UNLISTED_REFUSE = const(0)
+UNLISTED_PKIX = const(1)
 
 _ROOT = const(1)
 _SEQUENCE = const(2)
@@ -25,42 +25,9 @@ _BROKERS = const(5)
 _CARRIERS = const(6)
 _UNLISTED = const(8)
 _SOURCES = const(9)
+_LOGS = const(10)
 _URGENT = const(-1)
 _FORBIDDEN = const(-2)
-
-_NAME = const(1)
-_USAGE = const(2)
-_PINS = const(3)
-_SUBDOMAINS = const(4)
-_NOW = const(-1)
-
-
-class Host:
-    """One host's entry: `name`, `usage`, `pins` ([(digest, status)]), `subdomains`, `now`, and `raw`, the map it came from."""
-
-    def __init__(self, raw: "dict[int, Any]", where: str, pins: "list[tuple[bytes, int]]") -> None:
-        self.raw = raw
-        self.name = where
-        self.usage: int = raw[_USAGE]
-        self.pins = pins
-        self.subdomains = flag(raw.get(_SUBDOMAINS))
-        # Bases confirmed under a lower number than this end at once.
-        self.now = _barrier(raw.get(_NOW))
-
-    def same(self, other: "Host") -> bool:
-        """Return whether both entries accept the same peers."""
-        return self.usage == other.usage and self.digests() == other.digests()
-
-    def digests(self) -> "list[bytes]":
-        """Return the different pinned digests, sorted."""
-        return sorted({pin for pin, _ in self.pins})
-
-    def pinned(self, spki_digest: bytes) -> bool:
-        """Return whether this entry pins a digest. Pins are public, so the comparison need not be constant in time."""
-        for pin, _ in self.pins:
-            if pin == spki_digest:
-                return True
-        return False
 
 
 class Pins:
@@ -69,65 +36,21 @@ class Pins:
     def __init__(self, number: "tuple[int, int]", hosts: "list[Host]") -> None:
         self.number = number
         self.hosts = hosts
-        self.anchors: "list[tuple[bytes, bytes]]" = []
+        self.anchors: "list[Anchor]" = []
         self.brokers: "list[tuple[str, int]]" = []
         self.carriers: "list[str]" = []
         self.forbidden: "list[bytes]" = []
         self.unlisted = UNLISTED_REFUSE
         self.sources: "list[str]" = []
+        # Certificate Transparency logs by their id, SPKI each, and when that list was made; None without one.
+        self.logs: "dict[bytes, bytes]" = {}
+        self.logs_time: "int | None" = None
         # Bases of every host that were confirmed under a lower number end at once.
         self.urgent = (0, 0)
 
     def host(self, where: str) -> "Host | None":
         """Return the entry that speaks for a host: the exact name, else the longest parent with includeSubdomains."""
         return match(self.hosts, where)
-
-
-def canonical(where: str) -> str:
-    """Return a host name as entries spell it: lower case, without the root's dot or an IPv6 literal's brackets."""
-    where = where.lower()
-    if where.startswith("[") and where.endswith("]"):
-        where = where[1:-1]
-    if where.endswith("."):
-        where = where[:-1]
-    return where
-
-
-def is_address(where: str) -> bool:
-    """Return whether a host is written as an IP address, which has no subdomains."""
-    if ":" in where:
-        return True
-    labels = where.split(".")
-    return all([label.isdigit() for label in labels])
-
-
-def match(hosts: "list[Host]", where: str) -> "Host | None":
-    """Return the entry of `hosts` for a host name, or None. Longest match wins (RFC 7469 section 2.3.3 generalised)."""
-    where = canonical(where)
-    best = None
-    address = is_address(where)
-    for host in hosts:
-        if host.name == where:
-            return host
-        if host.subdomains and not address and where.endswith("." + host.name):
-            if best is None or len(host.name) > len(best.name):
-                best = host
-    return best
-
-
-def parse_host(value: object) -> Host:
-    """Return one entry, its fields checked; the Rule of Two is `parse`'s, for it needs the forbidden set."""
-    raw = body(value, (_NOW,))
-    where = text(raw.get(_NAME), limits.HOST_MAX_BYTES)
-    if where != canonical(where) or "/" in where or " " in where:
-        raise PeerError(errors.STRUCTURE)
-    if uint(raw.get(_USAGE), 0, 3) != USAGE_DANE_EE:
-        raise PeerError(errors.UNSUPPORTED)
-    pins = []
-    for item in array(raw.get(_PINS), limits.HOST_MIN_PINS, limits.HOST_MAX_PINS):
-        pin, status = array(item, 2, 2)
-        pins.append((digest(pin), uint(status, STATUS_ACTIVE, STATUS_RETIRING)))
-    return Host(raw, where, pins)
 
 
 def _endpoints(fields: "dict[int, Any]", pins: Pins) -> None:
@@ -147,6 +70,35 @@ def _endpoints(fields: "dict[int, Any]", pins: Pins) -> None:
         pins.carriers.append(url)
     if not any([carrier.known(url) for url in pins.carriers]):
         raise PeerError(errors.NO_RESCUE)
+
+
+def parse_anchors(value: object, most: int) -> "list[Anchor]":
+    """Return trust anchors, subject name and SPKI each; raise `structure`."""
+    found = []
+    for item in array(value, 0, most):
+        subject, spki = array(item, 2, 2)
+        if not isinstance(subject, bytes) or not isinstance(spki, bytes):
+            raise PeerError(errors.STRUCTURE)
+        found.append((subject, spki))
+    return found
+
+
+def keep_anchors(host: Host, anchors: "list[Anchor]") -> None:
+    """Let an entry of usage 2 keep those of some anchors that it pins."""
+    if host.usage == USAGE_DANE_TA:
+        host.anchors = [item for item in anchors if host.pinned(sha256(item[1]).digest())]
+
+
+def _logs(value: object, pins: Pins) -> None:
+    if value is None:
+        return
+    when, listed = array(value, 2, 2)
+    pins.logs_time = uint(when, 0, TIME_MAX)
+    for spki in array(listed, 1, limits.MAX_LOGS):
+        if not isinstance(spki, bytes) or not 1 <= len(spki) <= limits.SPKI_MAX_BYTES:
+            raise PeerError(errors.STRUCTURE)
+        # RFC 6962 section 3.2: a log's id is SHA-256 of its key.
+        pins.logs[sha256(spki).digest()] = spki
 
 
 def parse(value: object) -> Pins:
@@ -171,31 +123,19 @@ def parse(value: object) -> Pins:
             < limits.HOST_MIN_PINS
         ):
             raise PeerError(errors.RULE_OF_TWO)
-    for item in array(fields.get(_ANCHORS, []), 0, limits.MAX_ANCHORS):
-        subject, spki = array(item, 2, 2)
-        if not isinstance(subject, bytes) or not isinstance(spki, bytes):
-            raise PeerError(errors.STRUCTURE)
-        pins.anchors.append((subject, spki))
+    pins.anchors = parse_anchors(fields.get(_ANCHORS, []), limits.MAX_ANCHORS)
+    for host in hosts:
+        keep_anchors(host, pins.anchors)
     _endpoints(fields, pins)
-    pins.unlisted = uint(fields.get(_UNLISTED, UNLISTED_REFUSE), 0, 1)
+    _logs(fields.get(_LOGS), pins)
+    pins.unlisted = uint(fields.get(_UNLISTED, UNLISTED_REFUSE), UNLISTED_REFUSE, UNLISTED_PKIX)
     for item in array(fields.get(_SOURCES, []), 0, limits.MAX_TIME_SOURCES):
         pins.sources.append(name(item))
-    pins.urgent = _barrier(fields.get(_URGENT))
-    for barrier in [pins.urgent] + [host.now for host in hosts]:
-        if barrier > number:
+    pins.urgent = barrier(fields.get(_URGENT))
+    for end in [pins.urgent] + [host.now for host in hosts]:
+        if end > number:
             raise PeerError(errors.STRUCTURE)
     return pins
-
-
-def _barrier(value: object) -> "tuple[int, int]":
-    """Return a number (R, S) below which a base ends, (0, 0) when there is none (decision 0008)."""
-    return (0, 0) if value is None else parse_number(value)
-
-
-def parse_number(value: object) -> "tuple[int, int]":
-    """Return a number as [R, S] says it."""
-    r, s = array(value, 2, 2)
-    return uint(r, 1, 0xFFFFFFFF), uint(s, 0, 0xFFFFFFFF)
 
 
 def number_of(value: object) -> "tuple[int, int]":

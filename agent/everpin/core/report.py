@@ -20,6 +20,12 @@ CONFIRMED = const(4)
 OVERLAP = const(5)  # connected by the base: no pin of the newest entry is this peer's
 RESCUE = const(6)
 ROOT = const(7)
+EXPIRED = const(8)  # a host's pins have ended, by a clock that signed policy trusts
+# Accepted without an enforced match: PKIX after expiry, a pin that did not match, an inspection CA, a host that is not listed.
+FAIL_OPEN = const(9)
+REPORT_ONLY = const(10)
+MANAGED = const(11)
+UNLISTED = const(12)
 KINDS = {
     1: "pin-failure",
     2: "accepted",
@@ -28,6 +34,11 @@ KINDS = {
     5: "overlap",
     6: "rescue",
     7: "root",
+    8: "expired",
+    9: "fail-open",
+    10: "report-only",
+    11: "managed",
+    12: "unlisted",
 }
 
 _KIND = const(1)

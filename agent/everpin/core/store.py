@@ -25,8 +25,9 @@ from hashlib import sha256
 from ..compat import const
 from . import accept, errors, factory, record
 from .errors import FlashError, PeerError
+from .marks import Commit
 from .record import Ring, Slot
-from .trust import Commit, Trust
+from .trust import Trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

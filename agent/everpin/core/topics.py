@@ -5,6 +5,10 @@ from hashlib import sha256
 from ..compat import const
 from . import cose
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .trust import Trust
+
 BUCKETS = const(64)
 _PREFIX = "everpin/1/"
 
@@ -48,3 +52,20 @@ def kind(topic: str, fleet: str, channel: str, device: str) -> "int | None":
     if topic in (pins(fleet, channel), pins(fleet, channel, bucket(fleet, device))):
         return cose.PINS
     return None
+
+
+def wanted(trust: "Trust", device: str, wide: bool, rescue: bool) -> "list[str]":
+    """Return the exact topics to subscribe to, or to ask a mirror for; in rescue none that names the device."""
+    if trust.behind():
+        # The newest root was lost on flash: that very one comes back, or a contingency root ends it.
+        newest = trust.marks.root_version
+        found = [root(trust.fleet, newest), next_roots(trust.fleet, newest)[1]]
+    else:
+        found = next_roots(trust.fleet, trust.root.version)
+    # A bucket holds one device in 64: no identity.
+    found.append(pins(trust.fleet, trust.channel, bucket(trust.fleet, device)))
+    if wide:
+        found.append(pins(trust.fleet, trust.channel))
+    if not rescue:
+        found.append(ack(trust.fleet, device))
+    return found

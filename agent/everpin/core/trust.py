@@ -14,97 +14,25 @@ is the difference between the newest entry of a host and its `base`, the last on
 from hashlib import sha256
 
 from ..compat import const
-from . import cbor, limits, root
+from . import cbor, limits, marks, root
 from .claims import array, text, uint
-from .claims import digest as _digest
 from .errors import STRUCTURE, PeerError
-from .pins import Host, Pins, canonical, match, parse_host, parse_number
+from .host import Host, canonical, match, parse_host, parse_number
+from .marks import Commit, Marks
+from .pins import Pins, keep_anchors, parse_anchors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .host import Anchor
     from .root import Root
 
     Number = tuple[int, int]
     Base = dict[str, tuple[Host, Number]]
 
-# Keys of the commit body: 1 to 8 are frozen for ever, an older or newer agent reads them (documents.cddl).
-_ROOT_VERSION = const(1)
-_ROOT_DIGEST = const(2)
-_NUMBER = const(3)
-_PINS_DIGEST = const(4)
-_FORBIDDEN = const(5)
-_FLOOR = const(6)
-_RULE_SINCE = const(7)
-_COUNT = const(8)
-_ROOT_NOW = const(9)
-_PINS_NOW = const(10)
-_BASE = const(11)
-
 # Earlier endpoints that are kept beside the newest and the factory's, each kind.
 _EARLIER = const(8)
-
-
-class Marks:
-    """The numbers and digests that never fall, whatever the documents on flash are worth.
-
-    Version and digest of the newest root ever accepted, number and digest of the newest pins, the forbidden set, the floor of
-    time, and `rule_since`: the root version that last changed the rule for pins.
-    """
-
-    def __init__(
-        self,
-        root_version: int,
-        root_digest: bytes,
-        number: "Number",
-        pins_digest: bytes,
-        forbidden: "list[bytes]",
-        floor: int,
-        rule_since: int,
-    ) -> None:
-        self.root_version = root_version
-        self.root_digest = root_digest
-        self.number = number
-        self.pins_digest = pins_digest
-        self.forbidden = forbidden
-        self.floor = floor
-        self.rule_since = rule_since
-
-    def fields(self) -> "dict[int, Any]":
-        """Return them as keys of the commit body."""
-        return {
-            _ROOT_VERSION: self.root_version,
-            _ROOT_DIGEST: self.root_digest,
-            _NUMBER: list(self.number),
-            _PINS_DIGEST: self.pins_digest,
-            _FORBIDDEN: self.forbidden,
-            _FLOOR: self.floor,
-            _RULE_SINCE: self.rule_since,
-        }
-
-
-class Commit:
-    """A commit body, decoded: `marks`, which documents are in force by digest, `base` (bytes, not yet looked at), `count`."""
-
-    def __init__(self, data: bytes) -> None:
-        """Decode a body that its record's digest vouches for; raise `PeerError` when it is none."""
-        fields = cbor.loads(data, 2 * limits.DOCUMENT_MAX_BYTES)
-        if not isinstance(fields, dict):
-            raise PeerError(STRUCTURE)
-        self.marks = Marks(
-            uint(fields.get(_ROOT_VERSION), 1, 0xFFFFFFFF),
-            _digest(fields.get(_ROOT_DIGEST)),
-            parse_number(fields.get(_NUMBER)),
-            _digest(fields.get(_PINS_DIGEST)),
-            [_digest(item) for item in array(fields.get(_FORBIDDEN), 0, limits.MAX_FORBIDDEN)],
-            uint(fields.get(_FLOOR), 0, 0xFFFFFFFF),
-            uint(fields.get(_RULE_SINCE), 1, 0xFFFFFFFF),
-        )
-        self.count = uint(fields.get(_COUNT), 0, 0xFFFFFFFF)
-        self.root_now = _digest(fields.get(_ROOT_NOW, self.marks.root_digest))
-        self.pins_now = _digest(fields.get(_PINS_NOW, self.marks.pins_digest))
-        self.base = fields.get(_BASE)
 
 
 class Trust:
@@ -187,19 +115,44 @@ class Trust:
                 found.append(url)
         return found
 
+    def is_update(self, where: str) -> bool:
+        """Return whether a host is one of the update channel's, for which nothing relaxes anything (DESIGN section 5)."""
+        where = canonical(where)
+        return any([canonical(broker) == where for broker, _ in self.brokers()])
+
+    def expired(self, clock: "int | None") -> "list[str]":
+        """Return the names whose newest entry has expired, by a clock that signed policy trusts."""
+        return [host.name for host in self.pins.hosts if host.expired(clock)]
+
+    def _base_anchors(self) -> "list[Anchor]":
+        """Return the anchors that a base rests on and the pins in force do not carry, bounded in bytes."""
+        found: "list[Anchor]" = []
+        room = limits.BASE_ANCHORS_MAX_BYTES
+        for host, _ in self.base.values():
+            for item in host.anchors:
+                size = len(item[0]) + len(item[1])
+                if item not in self.pins.anchors and item not in found and size <= room:
+                    room -= size
+                    found.append(item)
+        return found
+
     def encode(self, count: int = 0) -> bytes:
         """Return the commit body; `count` is how many commits there were."""
         fields = self.marks.fields()
-        fields[_COUNT] = count
+        fields[marks.COUNT] = count
         if self.root_digest != self.marks.root_digest:
-            fields[_ROOT_NOW] = self.root_digest
+            fields[marks.ROOT_NOW] = self.root_digest
         if self.pins_digest != self.marks.pins_digest:
-            fields[_PINS_NOW] = self.pins_digest
+            fields[marks.PINS_NOW] = self.pins_digest
         names = {}
         for name, (host, number) in self.base.items():
             names[name] = [host.raw, list(number)]
         brokers = [[where, port] for where, port in self.earlier_brokers]
-        fields[_BASE] = cbor.dumps({1: names, 2: brokers, 3: self.earlier_carriers})
+        base: "dict[int, Any]" = {1: names, 2: brokers, 3: self.earlier_carriers}
+        anchors = self._base_anchors()
+        if anchors:
+            base[4] = [list(item) for item in anchors]
+        fields[marks.BASE] = cbor.dumps(base)
         return cbor.dumps(fields)
 
     def digest(self) -> bytes:
@@ -225,8 +178,8 @@ class Trust:
         new.marks = self.marks
         return new
 
-    def _marked(self, marks: Marks) -> "Trust":
-        self.marks = marks
+    def _marked(self, found: Marks) -> "Trust":
+        self.marks = found
         return self
 
     def rooted(self, newer: "Root", digest: bytes, iat: int) -> "Trust":
@@ -351,10 +304,13 @@ class Trust:
         fields = cbor.loads(data, 2 * limits.DOCUMENT_MAX_BYTES)
         if not isinstance(fields, dict) or not isinstance(fields.get(1), dict):
             raise PeerError(STRUCTURE)
+        anchors = self.pins.anchors + parse_anchors(fields.get(4, []), limits.CBOR_MAX_ITEMS)
         base: "Base" = {}
         for name, item in fields[1].items():
             raw, number = array(item, 2, 2)
-            base[text(name, limits.HOST_MAX_BYTES)] = (parse_host(raw), parse_number(number))
+            host = parse_host(raw)
+            keep_anchors(host, anchors)
+            base[text(name, limits.HOST_MAX_BYTES)] = (host, parse_number(number))
         brokers = []
         for item in array(fields.get(2), 0, _EARLIER):
             where, port = array(item, 2, 2)

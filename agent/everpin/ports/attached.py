@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ..core.host import Anchor
     from ..core.verdict import Verdict
     from .device import Device
 
@@ -63,10 +64,29 @@ class Attached:
         """Return the agent's."""
         return self._agent.generation
 
-    def verdict(self, host: str, chain: "list[bytes]") -> "Verdict":
+    def platform(self, host: str) -> bool:
+        """Return whether the next connection to a host needs the runtime's own certificate check."""
+        with self._lock:
+            return self._agent.platform(host)
+
+    def clock(self) -> "int | None":
+        """Return the time, when the policy trusts its source with dates."""
+        return self._agent.clock()
+
+    def anchors(self) -> "list[Anchor]":
+        """Return the device's trust anchors."""
+        return self._agent.anchors()
+
+    def verdict(
+        self,
+        host: str,
+        chain: "list[bytes]",
+        platform: "list[bytes] | None" = None,
+        store: "Any" = None,
+    ) -> "Verdict":
         """Return the agent's verdict."""
         with self._lock:
-            found = self._agent.verdict(host, chain)
+            found = self._agent.verdict(host, chain, platform, store)
             self._host = host
             self._why = found.why
             if not found.accepted and not self._up:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everpin.core.carrier import parse_url
-from everpin.core.pins import canonical
+from everpin.core.host import canonical
 
 from .. import files, policy, provision
 from ..errors import OperatorError

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import tomlkit
 
-from everpin.core.pins import canonical
+from everpin.core.host import canonical
 from everpin.ports.cpython import spki_sources
 
-from .. import files, keys, policy
+from .. import files, keys, policy, policy_hosts
 from ..errors import OperatorError
 from .common import folder_of, passphrase, policy_of, verb
 
@@ -38,7 +38,7 @@ def add(verbs: "Verbs") -> None:
         metavar="SOURCE",
         help="certificate, CSR, key file, or HOST:PORT",
     )
-    new.add_argument("--status", choices=sorted(policy.STATUS), default="active")
+    new.add_argument("--status", choices=sorted(policy_hosts.STATUS), default="active")
     new.add_argument("--note", default="")
     passphrase(new)
     actions.add_parser("list", help="list every host's pins", allow_abbrev=False)

@@ -60,7 +60,7 @@ OWN = {
     "agent": "run a provisioned device (agent run DIR)",
     "spki": "print the pin of a certificate, CSR, key or live server",
     "verify": "judge signed documents as a device does",
-    "check": "connect with a device's pins and print the verdict",
+    "check": "print the verdict that a device would give on a server",
     "tunnel": "pinned TLS for programs that cannot do it (in a later release)",
 }
 
@@ -125,8 +125,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="everpin", allow_abbrev=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def own(name: str, text: str) -> argparse.ArgumentParser:
-        return verbs.add_parser(name, description=text, help=text, allow_abbrev=False)
+    def own(name: str, text: str, examples: str = "") -> argparse.ArgumentParser:
+        lines = "".join(f"\n  {line}" for line in examples.splitlines())
+        return verbs.add_parser(
+            name,
+            description=text,
+            help=text,
+            allow_abbrev=False,
+            epilog=f"examples:{lines}" if lines else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     agent = verbs.add_parser("agent", description=OWN["agent"], help=OWN["agent"])
     run = agent.add_subparsers(dest="action", required=True, metavar="run").add_parser(
@@ -196,11 +204,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.set_defaults(run=_lazily("verify"))
 
-    check = own("check", "Connect to a TLS server with a device's pins and print the verdict.")
-    check.add_argument("peer", metavar="HOST:PORT")
-    check.add_argument(
-        "--device", required=True, metavar="DIR", help="the folder of the device that judges"
+    check = own(
+        "check",
+        "Print the verdict that a device would give on a TLS server, and why.",
+        "everpin check broker.example:8883 --device /var/lib/everpin\n"
+        "everpin check api.example --policy policy.toml --at 2029-03-15\n"
+        "everpin check api.example --policy policy.toml --served chain.pem --json",
     )
+    check.add_argument("peer", metavar="HOST[:PORT]", help="port 443 when none is said")
+    whose = check.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--device", metavar="DIR", help="the folder of the device that judges")
+    whose.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="what devices trust: policy.toml, a fleet's folder, or a pins document",
+    )
+    check.add_argument(
+        "--served",
+        metavar="FILE",
+        help="judge these certificates, leaf first, instead of asking the server; without a handshake the machine's own check of usages 0 and 1 is ours alone",
+    )
+    check.add_argument(
+        "--at",
+        metavar="TIME",
+        help="the time by a clock that the device may believe (ISO 8601, UTC); without it no date is judged",
+    )
+    check.add_argument("--agent", metavar="DIR", help="judge by this copy of agent/")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_lazily("check"))
 

@@ -8,24 +8,34 @@ certificate and Finished never leave (reproduced: after `do_handshake` is too la
 import _ssl
 import ssl
 
+from ...core import limits
+from . import trust_store
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
+    from ...core.host import Anchor
     from ...core.verdict import Verdict
+    from .strict import Strict
 
     class Policy(Protocol):
         """What decides (docs/architecture.md); `core.agent.Agent` is one."""
 
         @property
         def generation(self) -> int: ...
-        def verdict(self, host: str, chain: list[bytes]) -> Verdict: ...
+        def platform(self, host: str) -> bool: ...
+        def anchors(self) -> list[Anchor]: ...
+        def verdict(
+            self,
+            host: str,
+            chain: list[bytes],
+            platform: list[bytes] | None = None,
+            store: Callable[[], list[Anchor]] | None = None,
+        ) -> Verdict: ...
         def completed(self, verdict: Verdict) -> None: ...
 
-
-# Bounds of DESIGN section 5: a served chain beyond them is not looked at.
-_CHAIN_MAX = 8
-_CHAIN_MAX_BYTES = 16384
 
 _CHANGE_CIPHER_SPEC = 20
 _ALERT = 21
@@ -64,6 +74,10 @@ def _opening(data: bytes) -> bool:
     return True
 
 
+def _der(chain: "Any") -> "list[bytes]":
+    return [bytes(item.public_bytes(_ssl.ENCODING_DER)) for item in chain or ()]
+
+
 class Gate:
     """One connection's OpenSSL object with its held output; `outgoing` takes what may leave."""
 
@@ -74,13 +88,17 @@ class Gate:
         policy: "Policy",
         host: str,
         outgoing: ssl.MemoryBIO,
+        strict: "Strict | None" = None,
     ) -> None:
+        """`strict` is given where the object's context has OpenSSL verify; where it does not, its path says nothing."""
         self.sslobj = sslobj
         self._held = held
         self._policy = policy
         self._host = host
         self._outgoing = outgoing
         self._chain: list[bytes] = []
+        self._strict = strict
+        self._platform: list[bytes] | None = None
         self.verdict: Verdict | None = None
         self.done = False
         self._dead: PinRefused | None = None
@@ -92,13 +110,25 @@ class Gate:
 
     def _served(self) -> "list[bytes]":
         # Public as get_unverified_chain() from 3.13; the object below it has had it since 3.10.
-        chain = self.sslobj.get_unverified_chain() or ()
-        return [bytes(item.public_bytes(_ssl.ENCODING_DER)) for item in chain]
+        return _der(self.sslobj.get_unverified_chain())
+
+    def _verified(self) -> "list[bytes] | None":
+        """Return OpenSSL's verified path, DER, root last; None where it did not verify one.
+
+        A served chain is there only after OpenSSL has verified it, in one step; otherwise that step has raised.
+        """
+        if self._strict is None:
+            return None
+        path = _der(self.sslobj.get_verified_chain())
+        if not path or self._strict.gone(path[-1], self._policy.anchors()):
+            return None
+        return path
 
     def _ask(self, chain: "list[bytes]") -> None:
-        if len(chain) > _CHAIN_MAX or sum(len(item) for item in chain) > _CHAIN_MAX_BYTES:
+        size = sum(len(item) for item in chain)
+        if len(chain) > limits.CHAIN_MAX or size > limits.CHAIN_MAX_BYTES:
             chain = []  # refused as no readable certificate
-        verdict = self._policy.verdict(self._host, chain)
+        verdict = self._policy.verdict(self._host, chain, self._platform, trust_store.anchors)
         if not verdict.accepted:
             self._refuse(verdict)
         self._chain = chain
@@ -126,6 +156,11 @@ class Gate:
             self._look(False)
             self.release()
             raise
+        except ssl.SSLCertVerificationError:
+            self._strict = None  # what OpenSSL has of a path, it refused
+            self._look(False)
+            self.release()
+            raise
         except ssl.SSLError:
             self._look(False)
             self.release()  # an alert
@@ -137,6 +172,8 @@ class Gate:
     def _look(self, over: bool) -> None:
         if self.verdict is None:
             chain = self._served()
+            if chain:
+                self._platform = self._verified()
             # A handshake that ends without a chain (resumed, PSK, anonymous) is refused like an unreadable one.
             if chain or over:
                 self._ask(chain)

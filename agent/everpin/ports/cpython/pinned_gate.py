@@ -29,12 +29,16 @@ def open_gate(
 ) -> Gate:
     """Return the gate of a new connection of `owner` to `host`, between these two BIOs."""
     held = ssl.MemoryBIO()
+    policy = context.policy
+    strict = None
     # SNI is for names only (RFC 6066 section 3); the policy's host is what the caller said.
     name = None if _is_address(host) else host
-    sslobj = context._wrap_bio(
-        incoming, held, server_side=False, server_hostname=name, owner=owner
-    )
-    return Gate(sslobj, held, context.policy, host, outgoing)
+    made = context
+    if policy.platform(host):
+        strict, name = context.strict, host  # OpenSSL checks the name, or the address, too
+        made = strict.ready(policy.anchors())
+    sslobj = made._wrap_bio(incoming, held, server_side=False, server_hostname=name, owner=owner)
+    return Gate(sslobj, held, policy, host, outgoing, strict)
 
 
 def checked_host(server_side: bool, server_hostname: "str | None", session: "Any") -> str:

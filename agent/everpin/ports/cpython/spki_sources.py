@@ -148,6 +148,18 @@ def _live_step(error: Exception) -> str:
 # ---- a file ------------------------------------------------------------------------------------------------------------
 
 
+def certificates(path: str) -> "list[bytes]":
+    """Return the certificates of a PEM or DER file, DER, in their order; raise `SourceError`."""
+    where = printable(path)
+    found = []
+    for kind, _, data in _blocks(_read(path, where), where):
+        if kind in _CERTIFICATES:
+            found.append(_first(data) if kind == "TRUSTED CERTIFICATE" else data)
+    if not found:
+        raise SourceError("holds no certificate", where, "give certificates in PEM or DER")
+    return found
+
+
 def _read(source: str, where: str) -> bytes:
     try:
         if source == "-":

@@ -2,14 +2,17 @@
 
 `tls.SSLContext.verify_callback` is called for each certificate from the top of the chain down to the leaf (depth 0); an
 exception raised in it aborts the handshake. CERT_NONE would never call it; under CERT_OPTIONAL what mbedTLS says about a
-parent's signature is dropped, so only the leaf's own key is judged here: the handshake proves that the peer holds it.
+parent's signature is dropped, so a path that a pin may match on is verified by core/chain.py, link by link. Where the policy asks
+for the runtime's own check as well, mbedTLS verifies by the signed anchors, but only when the clock may be believed: it judges
+dates too.
 """
 
 from binascii import a2b_base64
 
 import tls
 
-from ...core import errors
+from ...compat import const
+from ...core import errors, limits
 from ..dial import dial
 
 TYPE_CHECKING = False
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
     from ...core.verdict import Verdict
 
+# MBEDTLS_ERR_X509_CERT_VERIFY_FAILED
+_VERIFY_FAILED = const(-0x2700)
 _ECDHE = "TLS-ECDHE-"
 _AEAD = ("GCM", "CHACHA20")
 
@@ -34,13 +39,20 @@ class PinnedSocket:
     """A TLS stream of an accepted peer. Each write, and each read before it is delivered, asks whether it still is."""
 
     def __init__(
-        self, sock: "Any", raw: "Any", policy: "Any", verdict: "Verdict", leaf: bytes
+        self,
+        sock: "Any",
+        raw: "Any",
+        policy: "Any",
+        verdict: "Verdict",
+        chain: "list[bytes]",
+        platform: "list[bytes] | None",
     ) -> None:
         self._sock = sock
         self._raw = raw
         self._policy = policy
         self._verdict = verdict
-        self._leaf = leaf
+        self._chain = chain
+        self._platform = platform
         self._dead: "OSError | None" = None
 
     def check(self) -> None:
@@ -49,7 +61,7 @@ class PinnedSocket:
             raise self._dead
         if self._verdict.generation == self._policy.generation:
             return
-        verdict = self._policy.verdict(self._verdict.host, [self._leaf])
+        verdict = self._policy.verdict(self._verdict.host, self._chain, self._platform)
         if not verdict.accepted:
             self._dead = PinRefused(verdict)
             raise self._dead
@@ -141,12 +153,44 @@ class PinnedContext:
             self.stream.drop()
 
 
-def context(
-    policy: "Any", host: str, seen: "dict[str, Any]", cert: "bytes | None", key: "bytes | None"
-) -> "Any":
-    """Return a context for one connection to `host`; its verdict and leaf come into `seen`."""
+class _Judge:
+    """The verdict of one handshake. mbedTLS shows the certificates that it chained, from the top down to the leaf."""
+
+    def __init__(self, policy: "Any", host: str) -> None:
+        self._policy = policy
+        self.host = host
+        self.chain: "list[bytes]" = []
+        self.verdict: "Verdict | None" = None
+        # Without a clock that may be believed mbedTLS would refuse by dates that nobody knows: then ours is the only check.
+        self.strict = policy.platform(host) and policy.clock() is not None
+
+    def judge(self, der: bytes, depth: int) -> int:
+        """Take one certificate; raise `PinRefused` at the leaf."""
+        if len(self.chain) < limits.CHAIN_MAX:
+            self.chain.insert(0, bytes(der))
+        if depth == 0:
+            self.verdict = self.ask([])
+        return 0
+
+    def ask(self, platform: "list[bytes] | None") -> "Verdict":
+        """Return the policy's verdict when it accepts; raise `PinRefused`."""
+        verdict = self._policy.verdict(self.host, self.chain, platform)
+        if not verdict.accepted:
+            raise PinRefused(verdict)
+        return verdict  # type: ignore[no-any-return]
+
+
+def _context(policy: "Any", judge: _Judge, cert: "bytes | None", key: "bytes | None") -> "Any":
+    """Return a context for one connection, whose verdict comes into `judge`."""
     made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    made.verify_mode = tls.CERT_OPTIONAL
+    made.verify_mode = tls.CERT_REQUIRED if judge.strict else tls.CERT_OPTIONAL
+    if judge.strict:
+        from ...core import anchor
+
+        for subject, spki in policy.anchors():
+            der = anchor.certificate(subject, spki)
+            if der is not None:
+                made.load_verify_locations(der)
     # Forward secrecy, and a key exchange that the leaf's key signs (RFC 5246 section 7.4.3).
     made.set_ciphers(
         [
@@ -157,18 +201,7 @@ def context(
     )
     if cert is not None and key is not None:
         made.load_cert_chain(cert, key)
-
-    def judge(der: bytes, depth: int) -> int:
-        if depth == 0:
-            leaf = bytes(der)
-            verdict = policy.verdict(host, [leaf])
-            if not verdict.accepted:
-                raise PinRefused(verdict)
-            seen["verdict"] = verdict
-            seen["leaf"] = leaf
-        return 0
-
-    made.verify_callback = judge
+    made.verify_callback = judge.judge
     return made
 
 
@@ -179,28 +212,29 @@ def wrap(
 
     `cert` and `key` are a TLS client certificate and its key, DER.
     """
-    seen: "dict[str, Any]" = {}
-    made = context(policy, host, seen, cert, key)
+    judge = _Judge(policy, host)
     try:
-        stream = made.wrap_socket(sock, server_hostname=host)
-        return _finished(stream, sock, policy, host, seen)
+        stream = _handshake(sock, _context(policy, judge, cert, key), judge)
+        if judge.verdict is None:
+            # No certificate was judged: whatever was negotiated, it was not what was asked for.
+            judge.ask(None)
+            raise errors.PeerError(errors.NO_VERDICT)
+        policy.completed(judge.verdict)
+        # A verdict without a path was the leaf's alone: the others need no RAM.
+        chain = judge.chain if judge.verdict.path else judge.chain[:1]
+        return PinnedSocket(stream, sock, policy, judge.verdict, chain, [])
     except BaseException:
         sock.close()
         raise
 
 
-def _finished(
-    stream: "Any", sock: "Any", policy: "Any", host: str, seen: "dict[str, Any]"
-) -> PinnedSocket:
-    verdict = seen.get("verdict")
-    if verdict is None:
-        # No certificate was judged: whatever was negotiated, it was not what was asked for.
-        verdict = policy.verdict(host, [])
-        if not verdict.accepted:
-            raise PinRefused(verdict)
-        raise errors.PeerError(errors.NO_VERDICT)
-    policy.completed(verdict)
-    return PinnedSocket(stream, sock, policy, verdict, seen["leaf"])
+def _handshake(sock: "Any", made: "Any", judge: _Judge) -> "Any":
+    try:
+        return made.wrap_socket(sock, server_hostname=judge.host)
+    except OSError as error:
+        if judge.verdict is not None and error.args[0] == _VERIFY_FAILED:
+            judge.ask(None)  # mbedTLS refused what ours accepted
+        raise
 
 
 def connect(
