@@ -83,6 +83,7 @@ class Agent:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
             self._schedule.restored()
             self._say("flash-restored")
+        self._counter_failed()
         self._heal()
         self._say("start", device=self.device, root=self.trust.root.version, number=self.number)
 
@@ -246,6 +247,7 @@ class Agent:
             self._heal()
             self.generation += 1
             return bool(self.trust_digest() == trust.digest())
+        self._counter_failed()
         self.trust = trust
         self.generation += 1
         return True
@@ -255,6 +257,10 @@ class Agent:
             self._store.heal()
         except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)
+
+    def _counter_failed(self) -> None:
+        if self._store.counter_failed:
+            self._say("counter-error")
 
     def _flash_failed(self, error: Exception) -> None:
         self._say("flash-error", error=getattr(error, "name", "os-error"))
