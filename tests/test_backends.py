@@ -15,6 +15,7 @@ from mediums import CutBlocks, Partition
 import mpy
 from documents import DEVICE_KEY, Fleet
 from everpin.core.store import REGION_BYTES, provision
+from everpin.ports.cpython import cli
 from everpin.ports.device import ConfigError, Device
 from everpin.ports.fileflash import FileFlash, create
 from everpin.ports.sectorfiles import SectorFiles, copy_from
@@ -218,6 +219,30 @@ def test_a_partition_and_a_counter_come_from_the_application(folder: Path) -> No
     assert again.agent.number == (1, 2) and not again.store.restored
     # An older image beside a counter that has seen more.
     assert Device(str(folder), flash=before, counter=counter).store.restored
+
+
+def test_verify_judges_by_the_region_that_the_configuration_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = Fleet()
+    documents = {"2": fleet.pins(2), "root": fleet.root(2), "1": fleet.pins(1)}
+    for name, data in documents.items():
+        (tmp_path / name).write_bytes(data)
+    (folder / "flash.img").unlink()
+    where = configure(folder, flash="sectors/")
+    device = Device(where)  # a reader beside the one writer
+    names = [str(tmp_path / name) for name in documents]
+    assert cli.main(["verify", *names, "--trust", where, "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        {"file": names[0], "accepted": True, "error": None, "number": [1, 2]},
+        {"file": names[1], "accepted": True, "error": None, "number": 2},
+        {"file": names[2], "accepted": False, "error": "rollback", "number": None},
+    ]
+    assert device.agent.number == (1, 1), "it judges and changes nothing"
+    device.close()
+    assert cli.main(["check", "localhost:1", "--device", where]) == 1
+    assert "localhost:1: no TLS answer" in capsys.readouterr().err
 
 
 def test_a_partition_that_is_too_small_is_named(folder: Path) -> None:

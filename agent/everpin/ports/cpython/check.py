@@ -1,16 +1,13 @@
 """`everpin check HOST:PORT --device DIR`: would this device talk to that peer, and why."""
 
 import json
-import os
 import socket
 import ssl
 import sys
 
 from ...core import verdict
-from ...core.errors import FlashError
-from ...core.store import REGION_BYTES, SECTOR, Store
-from ..fileflash import FileFlash
 from . import tls
+from .verify import StoredError, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,17 +41,10 @@ def main(args: "argparse.Namespace") -> int:
     if not host or not port.isdigit():
         print(f"everpin: {args.peer}: say HOST:PORT", file=sys.stderr)
         return 2
-    image = os.path.join(args.device, "flash.img")
     try:
-        policy = _Policy(Store(FileFlash(image, REGION_BYTES, SECTOR, False)).load())
-    except FlashError as error:
-        print(
-            f"everpin: {image}: {error.name}; this is no provisioned device's image",
-            file=sys.stderr,
-        )
-        return 1
-    except OSError as error:
-        print(f"everpin: {image}: {error.strerror or error}", file=sys.stderr)
+        policy = _Policy(stored(args.device))
+    except StoredError as error:
+        print(f"everpin: {error}", file=sys.stderr)
         return 1
     host = host.strip("[]")
     problem = ""
