@@ -221,6 +221,31 @@ def test_a_partition_and_a_counter_come_from_the_application(folder: Path) -> No
     assert Device(str(folder), flash=before, counter=counter).store.restored
 
 
+@pytest.mark.parametrize("how", ["lost", "another board's"])
+def test_losing_the_device_key_loses_secrets_and_reports_and_no_trust(
+    folder: Path, how: str
+) -> None:
+    where, fleet = configure(folder), Fleet()
+    device = Device(where)
+    for document in (fleet.pins(2), fleet.pins(3)):
+        assert device.agent.receive(device.agent.topics()[2], document) == "accepted"
+    device.close()
+    before = device.agent.trust_digest()
+    key = folder / "device.key"
+    key.unlink() if how == "lost" else key.write_bytes(bytes(32))
+    device = Device(where)
+    assert device.agent.trust_digest() == before and device.agent.secrets is None
+    assert ("secrets-sealed" in [event["event"] for event in device.agent.drain()]) == (
+        how != "lost"
+    )
+    assert device.agent.receive(device.agent.topics()[2], fleet.pins(2)) == "rollback"
+    assert device.agent.receive(device.agent.topics()[2], fleet.pins(4)) == "accepted"
+    assert device.agent.poll(None, "", 0.0)[0] == "pinned"
+    assert (device.agent.outbox() == []) == (how == "lost"), "no report without its key"
+    device.close()
+    assert Device(where, writer=False).agent.number == (1, 4)
+
+
 def test_verify_judges_by_the_region_that_the_configuration_names(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

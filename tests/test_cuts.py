@@ -1,6 +1,7 @@
 """Power cuts by exhaustion over every update path, on both interpreters; and that the sweep finds a store that is broken."""
 
 import json
+import random
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -85,6 +86,36 @@ def test_a_second_cut_under_micropython(path: str) -> None:
     unix()
     report = cuts.sweep(path, 2, "unix")
     assert report["failed"] == [] and cuts.well(report) and report["cases"] > 3000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", paths.PATHS)
+@pytest.mark.parametrize("seed", range(12))
+def test_ten_cuts_in_a_row_each_in_the_recovery_from_the_one_before(
+    folder: str, path: str, seed: int
+) -> None:
+    oracle = Oracle(UpdatePath(folder, path), Memory())
+    mixed = random.Random(f"{path} {seed}")
+    raw = oracle.origin.copy()
+    step = mixed.randrange(oracle.uncut.steps)
+    raw.cut = (step, mixed.choice(oracle.uncut.kinds(step)))
+    with pytest.raises(PowerCut):
+        oracle.live(raw)
+    cuts = 1
+    while cuts < 10:
+        raw.restart()
+        at = (oracle.floor, oracle.op)
+        trial = raw.copy()
+        oracle.recover(trial, *at, False)
+        if not trial.steps:
+            break  # nothing is written any more: it has recovered
+        step = mixed.randrange(trial.steps)
+        raw.cut = (step, mixed.choice(trial.kinds(step)))
+        with pytest.raises(PowerCut):
+            oracle.recover(raw, *at, False)
+        cuts += 1
+    raw.restart()
+    assert oracle.verdict((raw, oracle.floor, oracle.op, False)) is None
 
 
 # ---- what the sweep reaches -----------------------------------------------------------------------------------------

@@ -395,7 +395,7 @@ class Agent:
         )
         try:
             self._store.save_journal(body)
-        except (FlashError, OSError) as error:
+        except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)
             return
         plan.wrote()
