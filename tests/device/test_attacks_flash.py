@@ -65,6 +65,34 @@ def test_a_bit_that_did_not_take_is_noticed_before_anything_points_at_it():
     assert _sweep(one_bit_less) == 0
 
 
+class _NoRoom(Faulty):
+    """Erases and takes nothing more: a littlefs that something else has filled."""
+
+    def prog(self, offset, data):
+        raise OSError(28)
+
+    def erase(self, offset, length):
+        self._inner.erase(offset, length)
+
+
+def test_a_full_file_system_costs_neither_the_reports_nor_a_copy_of_the_commit():
+    flash = making.flash()
+    agent = making.agent(flash)
+    making.give(agent, "pins-2.cbor")
+    store = Store(flash)
+    for _ in range(4):
+        store.save_journal(b"\x05" * 980)  # a sector's worth: the next one enters the next
+    journal, old = store.load_journal(), agent.trust_digest()
+    full = _NoRoom(flash, 0, no_space)
+    agent = making.agent(full)
+    for _ in range(3):
+        assert making.give(agent, "pins-5.cbor") == "flash"
+        tools.raises(OSError, Store(full).save_journal, b"new" * 100)
+    store = Store(flash)
+    assert store.load_journal() == journal != b""
+    assert store.load().digest() == old and not store.heal()
+
+
 def test_a_failing_flash_is_told_and_stops_nothing_else():
     flash = making.flash()
     agent = making.agent(Faulty(flash, 1, no_space, FOR_GOOD))

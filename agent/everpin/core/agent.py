@@ -83,8 +83,10 @@ class Agent:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
             self._schedule.restored()
             self._say("flash-restored")
-        self._counter_failed()
+        if store.counter_failed:
+            self._say("counter-error")
         self._heal()
+        self.saves = True
         self._say("start", device=self.device, root=self.trust.root.version, number=self.number)
 
     # ---- facts -------------------------------------------------------------------------------------------------------
@@ -247,9 +249,10 @@ class Agent:
             self._heal()
             self.generation += 1
             return bool(self.trust_digest() == trust.digest())
-        self._counter_failed()
+        if self._store.counter_failed:
+            self._say("counter-error")
         self.trust = trust
-        self.generation += 1
+        self.generation += 1  # behind it: who sees this, in a thread of its own, asks the new one
         return True
 
     def _heal(self) -> None:
@@ -257,10 +260,6 @@ class Agent:
             self._store.heal()
         except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)
-
-    def _counter_failed(self) -> None:
-        if self._store.counter_failed:
-            self._say("counter-error")
 
     def _flash_failed(self, error: Exception) -> None:
         self._say("flash-error", error=getattr(error, "name", "os-error"))
@@ -386,15 +385,13 @@ class Agent:
             self._schedule.restore(fields.get(_ROUNDS), fields.get(_REFUSED))
 
     def save(self) -> None:
-        """Write reports and back-off to flash when they changed and the day's budget allows; losing them loses no trust."""
+        """Write reports and back-off to flash when they changed, the day's budget allows it and `saves`; losing them loses no trust."""
         plan = self._schedule
-        if not (self.events.dirty or plan.dirty) or not plan.may_write():
+        if not (self.saves and (self.events.dirty or plan.dirty) and plan.may_write()):
             return
-        body = cbor.dumps(
-            {_EVENTS: self.events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused}
-        )
+        said = {_EVENTS: self.events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused}
         try:
-            self._store.save_journal(body)
+            self._store.save_journal(cbor.dumps(said))
         except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)
             return

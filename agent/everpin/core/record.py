@@ -155,6 +155,7 @@ class Ring:
         self._kind = kind
         self._start = start
         self._sequence = 0  # of the newest record
+        self._newest_at = -1  # where that begins
         self._next: "int | None" = (
             None  # where the next record goes, None until the ring was looked through
         )
@@ -163,6 +164,7 @@ class Ring:
         """Return (sequence, body) of the record with the highest sequence, or None."""
         newest = None
         self._next = self._start
+        self._newest_at = -1
         at = 0
         while at + HEADER_BYTES <= self._room:
             page = _read(self._flash, self._offset + at, min(_PAGE, self._room - at))
@@ -178,10 +180,12 @@ class Ring:
             if found is None:
                 at += _ALIGN
                 continue
-            at += aligned(HEADER_BYTES + len(found[1]))
+            behind = at + aligned(HEADER_BYTES + len(found[1]))
             if newest is None or found[0] > newest[0]:
                 newest = found
-                self._next = at
+                self._newest_at = at
+                self._next = behind
+            at = behind
         self._sequence = 0 if newest is None else newest[0]
         return newest
 
@@ -215,14 +219,17 @@ class Ring:
         if enter:
             at += -at % sector
         if len(data) <= self._room:
-            # Once round, sector by sector, until one takes it.
-            for _ in range(self._room // sector):
+            # Once round, sector by sector, until one takes it; no second try costs the newest record.
+            for count in range(self._room // sector):
                 if at + len(data) > self._room:
                     at = 0
+                if count and at <= self._newest_at < at + len(data) + -len(data) % sector:
+                    break
                 try:
                     self._write(at, data, sequence, body)
                     self._next = at + aligned(len(data))
                     self._sequence = sequence
+                    self._newest_at = at
                     return
                 except (FlashError, OSError) as error:
                     failed = error
