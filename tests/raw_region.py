@@ -67,8 +67,14 @@ def places(image: bytes, kind: int) -> list[list[Record]]:
     """Return the whole records of a kind: a list for each of its slots or rings."""
     found = []
     for sector, count in SLOTS.get(kind, ()):
-        item = record(image, sector * SECTOR, (sector + count) * SECTOR, kind)
-        found.append([] if item is None else [item])
+        # A record begins with its place, or with a later sector of it: those before had gone bad. The newest counts.
+        whole, at, end = [], sector * SECTOR, (sector + count) * SECTOR
+        while at < end:
+            item = record(image, at, end, kind)
+            if item is not None:
+                whole.append(item)
+            at += SECTOR if item is None else -(-item.length // SECTOR) * SECTOR
+        found.append(sorted(whole, key=lambda item: -item.sequence)[:1])
     for sector, count in RINGS.get(kind, ()):
         inside, at, end = [], sector * SECTOR, (sector + count) * SECTOR
         while at < end:

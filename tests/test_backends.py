@@ -15,6 +15,7 @@ from mediums import CutBlocks, Partition
 import mpy
 from documents import DEVICE_KEY, Fleet
 from everpin.core.store import REGION_BYTES, provision
+from everpin.ports.cpython import cli
 from everpin.ports.device import ConfigError, Device
 from everpin.ports.fileflash import FileFlash, create
 from everpin.ports.sectorfiles import SectorFiles, copy_from
@@ -218,6 +219,55 @@ def test_a_partition_and_a_counter_come_from_the_application(folder: Path) -> No
     assert again.agent.number == (1, 2) and not again.store.restored
     # An older image beside a counter that has seen more.
     assert Device(str(folder), flash=before, counter=counter).store.restored
+
+
+@pytest.mark.parametrize("how", ["lost", "another board's"])
+def test_losing_the_device_key_loses_secrets_and_reports_and_no_trust(
+    folder: Path, how: str
+) -> None:
+    where, fleet = configure(folder), Fleet()
+    device = Device(where)
+    for document in (fleet.pins(2), fleet.pins(3)):
+        assert device.agent.receive(device.agent.topics()[2], document) == "accepted"
+    device.close()
+    before = device.agent.trust_digest()
+    key = folder / "device.key"
+    key.unlink() if how == "lost" else key.write_bytes(bytes(32))
+    device = Device(where)
+    assert device.agent.trust_digest() == before and device.agent.secrets is None
+    assert ("secrets-sealed" in [event["event"] for event in device.agent.drain()]) == (
+        how != "lost"
+    )
+    assert device.agent.receive(device.agent.topics()[2], fleet.pins(2)) == "rollback"
+    assert device.agent.receive(device.agent.topics()[2], fleet.pins(4)) == "accepted"
+    assert device.agent.poll(None, "", 0.0)[0] == "pinned"
+    assert (device.agent.outbox() == []) == (how == "lost"), "no report without its key"
+    device.close()
+    assert Device(where, writer=False).agent.number == (1, 4)
+
+
+def test_verify_judges_by_the_region_that_the_configuration_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet = Fleet()
+    documents = {"2": fleet.pins(2), "root": fleet.root(2), "1": fleet.pins(1)}
+    for name, data in documents.items():
+        (tmp_path / name).write_bytes(data)
+    (folder / "flash.img").unlink()
+    where = configure(folder, flash="sectors/")
+    device = Device(where)  # a reader beside the one writer
+    names = [str(tmp_path / name) for name in documents]
+    assert cli.main(["verify", *names, "--trust", where, "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        {"file": names[0], "accepted": True, "error": None, "number": [1, 2]},
+        {"file": names[1], "accepted": True, "error": None, "number": 2},
+        {"file": names[2], "accepted": False, "error": "rollback", "number": None},
+    ]
+    assert device.agent.number == (1, 1), "it judges and changes nothing"
+    device.close()
+    assert cli.main(["check", "localhost:1", "--device", where]) == 1
+    assert "localhost:1: no TLS answer" in capsys.readouterr().err
 
 
 def test_a_partition_that_is_too_small_is_named(folder: Path) -> None:

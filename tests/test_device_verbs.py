@@ -150,7 +150,10 @@ def test_check_says_what_a_device_would_do(
     ("argv", "says"),
     [
         (["agent", "run", "nowhere"], "nowhere/device.json; is this a device's folder?"),
-        (["check", "localhost:1", "--device", "nowhere"], "nowhere/flash.img: No such file"),
+        (
+            ["check", "localhost:1", "--device", "nowhere"],
+            "no flash image at nowhere/flash.img; provision",
+        ),
         (["check", "localhost:1", "--device", "DEVICE"], "localhost:1: no TLS answer"),
         (["reports", "--fleet", "FLEET", "--broker", "localhost:1"], "is the broker up?"),
         (["reports", "--fleet", "nowhere", "--broker", "localhost:1"], "no policy here"),

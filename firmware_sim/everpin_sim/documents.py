@@ -82,7 +82,7 @@ def root(
 
 def pins(
     number: tuple[int, int],
-    keys: tuple[bytes, bytes],
+    keys: tuple[bytes, ...],
     signer: Signer,
     forbidden: tuple[bytes, ...] = (),
     padding: int = 0,

@@ -1,5 +1,7 @@
 """The update paths that power cuts are swept over: what is delivered to a device, in which order, and whom it accepts then.
 
+What never falls is said for each operation as well, from the documents alone: an agent is not its own judge.
+
 `write` makes a folder that everpin_sim/device reads on either interpreter: documents, certificates, and `paths.json`.
 """
 
@@ -8,7 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .documents import Signer, certificate, factory, pins, pins_topic, root, root_topic
+import cbor2
+
+from .documents import BODY, Signer, certificate, factory, pins, pins_topic, root, root_topic
 
 PATHS = ("pins", "root", "contingency", "first-boot", "reset")
 
@@ -59,7 +63,8 @@ class Maker:
             document = pins((1, s), self._keys(keys), ops, (thief,), host_padding=1000)
             return self._publish("pins", {pins_topic(): document}, good, bad)
 
-        first = pins((1, 1), self._keys("a-"), ops, host_padding=1000)
+        # The thief's key was good once: an older document that stands in must not bring it back.
+        first = pins((1, 1), (*self._keys("a-"), thief), ops, host_padding=1000)
         return {
             "factory": self._factory("pins", self._plain_root(), first),
             "before": [update(2, "ab", "a", "c"), _confirm("a", "a", "c")],
@@ -159,10 +164,49 @@ class Maker:
             ],
         }
 
+    def _say_numbers(self, path: dict[str, Any]) -> None:
+        """Say of a path, before all and after each operation, which numbers and forbidden keys the documents so far have brought.
+
+        [root version, [R, S], root that last changed the rule for pins, forbidden keys].
+        """
+        burnt_in = cbor2.loads(self._read(path["factory"]))
+        bodies = [_body(burnt_in[5]), _body(burnt_in[6])]
+        since = 1
+        path["numbers"] = _numbers(bodies, since)
+        for op in path["before"] + path["ops"]:
+            for topic, file in op.get("topics", {}).items():
+                at = 0 if "/root/" in topic else 1
+                newer = _body(self._read(file))
+                if at == 0 and _rule(newer) != _rule(bodies[0]):
+                    since = newer[1]
+                bodies[at] = newer
+            op["numbers"] = _numbers(bodies, since)
+
+    def _read(self, name: str) -> bytes:
+        return (self._folder / name).read_bytes()
+
     def write(self) -> None:
         """Write everything, `paths.json` last."""
         made = {name: getattr(self, name.replace("-", "_"))() for name in PATHS}
+        for path in made.values():
+            self._say_numbers(path)
         self._put("paths.json", json.dumps(made, indent=1).encode())
+
+
+def _body(document: bytes) -> dict[int, Any]:
+    found: dict[int, Any] = cbor2.loads(cbor2.loads(document).value[2])[BODY]
+    return found
+
+
+def _rule(body: dict[int, Any]) -> list[Any]:
+    """Return the rule for pins of a root, its keys spelled out."""
+    return [[threshold, [body[2][index] for index in keys]] for threshold, keys in body[3][2]]
+
+
+def _numbers(bodies: list[dict[int, Any]], since: int) -> list[Any]:
+    root_body, pins_body = bodies
+    forbidden = sorted(digest.hex() for digest in pins_body.get(-2, []))
+    return [root_body[1], [pins_body[1], pins_body[2]], since, forbidden]
 
 
 def _servers(good: str, bad: str) -> Op:

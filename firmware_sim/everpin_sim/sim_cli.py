@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -160,11 +161,11 @@ def main(argv: list[str]) -> int:
         print(json.dumps(whole))
     else:
         for report in reports:
-            print(_line(report))
+            print(_line(report, args))
     return 0 if all(cuts.well(report) for report in reports) else 1
 
 
-def _line(report: cuts.Report) -> str:
+def _line(report: cuts.Report, args: argparse.Namespace) -> str:
     counts = ", ".join(f"{report[key]} {key}" for key in cuts.COUNTS)
     lines = [
         f"{report['path']}: {report['steps']} flash steps, {report['cases']} cases: {counts} ({report['seconds']} s)"
@@ -173,7 +174,10 @@ def _line(report: cuts.Report) -> str:
         f"  {case}  {why}" for case, why in zip(report["failed"], report["why"], strict=True)
     ]
     if report["failed"]:
-        lines.append(
-            f"  again: everpin sim cuts --target {report['target']} --case {report['failed'][0]}"
-        )
+        again = ["everpin", "sim", "cuts", "--target", args.target, "--flash", args.flash]
+        if args.ops:
+            again += ["--ops", str(args.ops)]
+        if args.agent is not None:
+            again += ["--agent", args.agent]
+        lines.append("  again: " + shlex.join([*again, "--case", report["failed"][0]]))
     return "\n".join(lines)

@@ -5,7 +5,8 @@ import gc
 import making
 import tools
 from everpin.core import accept, cbor, errors
-from faulty import Faulty
+from everpin.core.store import Store
+from faulty import FOR_GOOD, Faulty
 
 
 def test_a_device_that_crashes_after_each_document_keeps_its_confirmed_peers():
@@ -87,3 +88,18 @@ def test_memory_that_runs_out_while_flash_is_written_leaves_one_state_on_both_si
         assert making.give(agent, "pins-5.cbor") == "accepted", nth
         assert agent.number == (1, 5) and making.agent(flash).number == (1, 5), nth
     raise AssertionError("the fault never stopped")
+
+
+def test_memory_that_runs_out_while_reports_are_saved_costs_the_reports_alone():
+    def starve(inner, offset, data):
+        raise MemoryError
+
+    flash = making.flash()
+    faulty = Faulty(flash, 1, starve, FOR_GOOD)
+    agent = making.agent(faulty)
+    agent.poll(None, "", 0.0)
+    agent.offline(errors.PIN_MISMATCH)
+    assert [event["event"] for event in agent.drain()].count("flash-error") == 1
+    faulty.heal()
+    agent.save()
+    assert Store(flash).load_journal() != b"", "what could not be saved is saved later"

@@ -81,7 +81,10 @@ class Agent:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
             self._schedule.restored()
             self._say("flash-restored")
+        if store.counter_failed:
+            self._say("counter-error")
         self._heal()
+        self.saves = True
         self._say("start", device=self.device, root=self.trust.root.version, number=self.number)
 
     # ---- facts -------------------------------------------------------------------------------------------------------
@@ -263,8 +266,10 @@ class Agent:
             self._heal()
             self.generation += 1
             return bool(self.trust_digest() == trust.digest())
+        if self._store.counter_failed:
+            self._say("counter-error")
         self.trust = trust
-        self.generation += 1
+        self.generation += 1  # behind it: who sees this, in a thread of its own, asks the new one
         return True
 
     def _heal(self) -> None:
@@ -386,8 +391,10 @@ class Agent:
         self.save()
 
     def save(self) -> None:
-        """Write reports and back-off to flash when they changed and the day's budget allows; losing them loses no trust."""
+        """Write reports and back-off to flash when they changed, the day's budget allows it and `saves`; losing them loses no trust."""
+        if not self.saves:
+            return
         try:
             journal.save(self._store, self.events, self._schedule)
-        except (FlashError, OSError) as error:
+        except (FlashError, OSError, MemoryError) as error:
             self._flash_failed(error)

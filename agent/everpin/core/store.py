@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .record import Flash
 
     class Counter(Protocol):
-        """A board's monotonic counter: it only ever rises."""
+        """A board's monotonic counter: it only ever rises. Each call may raise OSError."""
 
         def read(self) -> int: ...
         def raise_to(self, value: int) -> None: ...
@@ -63,6 +63,7 @@ class Store:
 
     `foreign` is set when a newer release has written what this one cannot read: then nothing is ever written. `restored` is set
     when the board's `counter` says that there were more commits than the flash tells of: an older image was put back.
+    `counter_failed` when the counter could not say, or be raised: then it guards nothing, and stops nothing.
     """
 
     def __init__(self, flash: "Flash", counter: "Counter | None" = None) -> None:
@@ -79,6 +80,7 @@ class Store:
         self._journal = Ring(flash, _JOURNAL_AT, _JOURNAL_ROOM, record.JOURNAL)
         self.foreign = False
         self.restored = False
+        self.counter_failed = False
         made = self.factory()
         self.device = made.device
         self.fleet = made.fleet
@@ -152,13 +154,23 @@ class Store:
             trust = self._documents(trust, commit).restored(commit)
         self._root_in_use = trust.root_digest
         self._pins_in_use = trust.pins_digest
-        if self._counter is not None and not self.foreign:
-            self.restored = self._counter.read() > self._count
-            if not self.restored:
-                self._counter.raise_to(
-                    self._count
-                )  # the power may have gone between a commit and this
+        if not self.foreign:
+            self._counted()  # the power may have gone between a commit and this
         return trust
+
+    def _counted(self) -> None:
+        """Let the board's counter follow the commits, or see that it is ahead of them."""
+        if self._counter is None:
+            return
+        try:
+            seen = self._counter.read()
+            self.restored = seen > self._count
+            if seen < self._count:
+                self._counter.raise_to(self._count)
+            self.counter_failed = False
+        except (OSError, FlashError):
+            # A device must not stand still because a second chip does (DESIGN section 8: never refusal).
+            self.counter_failed = True
 
     def _documents(self, trust: Trust, commit: Commit) -> Trust:
         """Return the factory's trust with the documents of a commit, or what is left of them."""
@@ -212,8 +224,7 @@ class Store:
         self._pins_in_use = trust.pins_digest
         second.save(sequence, body, second is early)
         self._lacking = None
-        if self._counter is not None:
-            self._counter.raise_to(self._count)
+        self._counted()
 
     def _early(self, size: int) -> "Ring | None":
         """Return the ring that begins a sector before it must, so that no commit of up to half a sector makes both do it.

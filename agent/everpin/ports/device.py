@@ -93,6 +93,15 @@ def open_flash(
     return FileFlash(where, REGION_BYTES, SECTOR, writer)
 
 
+def region(folder: str) -> "FileFlash | SectorFiles":
+    """Return a device folder's region to read from, also where nothing but its image is there; raise as `open_flash` does."""
+    try:
+        os.stat(folder + "/" + CONFIG)
+    except OSError:
+        return open_flash(folder, {}, False)
+    return open_flash(folder, read_config(folder), False)
+
+
 def _device_key(folder: str, config: "dict[str, Any]") -> "bytes | None":
     where = _path(folder, config.get("device_key"))
     if where is None:

@@ -87,6 +87,8 @@ class Runner:
         Returns {"online": whether a pinned session was had, "pending": events not yet acknowledged, "wake_s": when to
         wake again, by the agent's back-off}.
         """
+        # One small write for a wake (DESIGN section 7), at its end.
+        self._agent.saves = False
         start = self._port.uptime()
         online = False
         wait = 0.0
@@ -102,6 +104,7 @@ class Runner:
             self._port.sleep(min(wait, 1.0))
         if self._session is not None:
             self._end(0)
+        self._agent.saves = True
         self._agent.save()
         self._flush()
         return {"online": online, "pending": len(self._agent.events), "wake_s": wait}

@@ -15,8 +15,8 @@ PROG_KINDS = ("before", "first", "half", "last", "prog-random", "after")
 ERASE_KINDS = ("before", "first", "erase-prefix", "last", "erase-random", "after")
 # Where earlier steps still lie in the cache: all of it is lost, or this step comes to rest and those before it do not.
 CACHE_KINDS = ("lost", "reorder")
-# Faults of one step, the power staying on.
-FAULT_KINDS = ("dropped", "enospc")
+# Faults of one step, or of every step from there to the end of the operation, the power staying on.
+FAULT_KINDS = ("dropped", "enospc", "all-dropped", "all-enospc")
 
 
 class PowerCut(Exception):
@@ -30,8 +30,8 @@ class NorError(Exception):
 class CutFlash:
     """A region of `size` bytes. Sparse and cheap to copy: pages are immutable, and there are only those that are not erased.
 
-    `cut` is (step, kind) or None; `dropped` and `full` are the steps that are silently ignored, and that raise ENOSPC. `log` has
-    one line for each step: (what, offset, whether earlier steps lay in the cache); None keeps none.
+    `cut` is (step, kind) or None; `dropped` and `full` are the steps that are silently ignored, and that raise ENOSPC: these, or
+    with `stays` all from there on. `log` has one line for each step: (what, offset, whether earlier steps lay in the cache); None keeps none.
     """
 
     def __init__(self, size: int, sector: int = 4096) -> None:
@@ -43,6 +43,7 @@ class CutFlash:
         self.cut: "tuple[int, str] | None" = None
         self.dropped: "int | None" = None
         self.full: "int | None" = None
+        self.stays = False
         self.log: "list[tuple[str, int, bool]] | None" = []
         self.restart()
 
@@ -51,6 +52,7 @@ class CutFlash:
         self.cut = None
         self.dropped = None
         self.full = None
+        self.stays = False
         self.steps = 0
         self.erases = 0
         if self.log is not None:
@@ -137,16 +139,19 @@ class CutFlash:
         step = self.steps
         if self.log is not None:
             self.log.append((what, offset, self._pending))
-        if step == self.full:
+        if self.cut is not None and step == self.cut[0]:
+            if self.cut[1] in CACHE_KINDS:
+                self.pages = dict(self._durable)
+            return self.cut[1]
+        if self._meets(self.full):
             self.steps += 1
             raise OSError(28)  # ENOSPC
-        if step == self.dropped:
-            return "dropped"
-        if self.cut is None or step != self.cut[0]:
-            return ""
-        if self.cut[1] in CACHE_KINDS:
-            self.pages = dict(self._durable)
-        return self.cut[1]
+        return "dropped" if self._meets(self.dropped) else ""
+
+    def _meets(self, fault: "int | None") -> bool:
+        return fault is not None and (
+            self.steps == fault or (self.stays and self.steps > fault >= 0)
+        )
 
     def _end(self, kind: str) -> None:
         if kind not in ("", "dropped"):

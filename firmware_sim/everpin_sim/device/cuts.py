@@ -1,6 +1,6 @@
 """Power cuts by exhaustion: every step of an update path, every kind of cut and fault, and a second cut during the recovery.
 
-Ids: PATH/1/STEP/KIND for a cut or a fault at a step, PATH/1/opN/ack for a delivery that is repeated because the power went before
+Ids: PATH/uncut for the path without any of that, PATH/1/STEP/KIND for a cut or a fault at a step, PATH/1/opN/ack for a delivery that is repeated because the power went before
 its acknowledgement, PATH/1/atN/rot-RECORD-FIELD for a record that has rotted after operation N (-1: before all). PATH/2/…/STEP/KIND
 appends a second cut, at a step of the recovery from the first event. What is right, oracle.py says. Device dialect.
 """
@@ -68,6 +68,8 @@ class Sweep:
         result = Result()
         result.steps = self.oracle.uncut.steps
         told = 0
+        if want == self._path.name + "/uncut":
+            result.add(want, None)  # else there were no oracle
         for where, kind in self.firsts():
             tail = where + "/" + kind
             case = self._path.name + "/1/" + tail
@@ -134,10 +136,11 @@ class Sweep:
 
     def _faulty(self, where: str, kind: str) -> "CutFlash":
         raw = self.oracle.origin.copy()
-        if kind == "dropped":
+        if kind.endswith("dropped"):
             raw.dropped = int(where)
         else:
             raw.full = int(where)
+        raw.stays = kind.startswith("all-")
         return raw
 
     # ---- a second one ------------------------------------------------------------------------------------------------

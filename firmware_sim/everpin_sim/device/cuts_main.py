@@ -33,8 +33,14 @@ def main(folder: str, name: str, depth: str, medium: str, ops: str, case: str, h
     """Run it."""
     lives.remember_signatures(True)
     result = Result()
+    path = lives.Path(folder, name, int(ops) or None)
     try:
-        sweep = Sweep(lives.Path(folder, name, int(ops) or None), _MEDIUMS[medium]())
+        try:
+            sweep = Sweep(path, _MEDIUMS[medium]())
+        except lives.Failed:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the agent raises there, no device of it comes up
+            raise lives.Failed("bricked", "it crashed: " + repr(error))
         result = sweep.run(int(depth), "" if case == "-" else case, _tell, how == "fast")
         distinct = sweep.oracle.distinct
     except lives.Failed as failed:

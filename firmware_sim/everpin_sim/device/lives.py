@@ -5,6 +5,7 @@ Device dialect. The folder that a path is read from is made by everpin_sim.paths
 
 import json
 import os
+from binascii import unhexlify
 
 from everpin import crypto
 from everpin.core import errors
@@ -60,6 +61,7 @@ class Path:
         self.factory = self.file(said["factory"])
         self.before: "list[dict[str, Any]]" = said["before"]
         self.age: int = said["age"]
+        self._numbers: "list[Any]" = said["numbers"]
         self.ops: "list[dict[str, Any]]" = said["ops"][:ops]
 
     def file(self, name: str) -> bytes:
@@ -82,6 +84,12 @@ class Path:
         """Return the certificates that are accepted after an operation (-1: before all), and those that are not."""
         found = self.ops[op] if op >= 0 else (self.before or self.ops[:1])[-1]
         return found["good"], found["bad"] + [_NEVER]
+
+    def numbers(self, op: int) -> "tuple[Any, ...]":
+        """Return what the documents so far have brought, after an operation (-1: before all), in the words of `Life.numbers`."""
+        last = self.ops[op] if op >= 0 else (self.before or [{"numbers": self._numbers}])[-1]
+        root, number, since, forbidden = last["numbers"]
+        return root, tuple(number), since, [unhexlify(digest) for digest in forbidden]
 
 
 class Life:
@@ -144,17 +152,17 @@ class Life:
             raise ValueError(op["do"])
 
     def _session(self, retained: "dict[str, str]") -> None:
-        """Subscribe and take what is retained, again and again until nothing is news."""
+        """Subscribe and take what is retained, again and again until nothing is news, or the flash fails."""
         for _ in range(_ROUNDS):
             news = False
             for topic in self.agent.topics():
                 if topic in retained:
                     became = self.agent.receive(topic, self._path.file(retained[topic]))
                     self._noted()
-                    if became in ("root", "accepted", _FLASH):
-                        news = True
                     if became == _FLASH:
-                        break  # what could not be written comes before what follows it
+                        return
+                    if became in ("root", "accepted"):
+                        news = True
             if not news:
                 return
         raise Failed("lost", "documents that were delivered are news for ever")

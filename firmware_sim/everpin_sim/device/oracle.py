@@ -60,6 +60,8 @@ class Oracle:
         raw = self._medium.make()
         flash = self._medium.open(raw)
         provision(flash, self._path.factory, b"sealed")
+        if self._medium.rots and copies(raw)[1] != 2:
+            raise Failed("lowered", "one factory record is all there is")
         life = Life(self._path, flash)
         held: "dict[str, str]" = {}
         for op in self._path.before:
@@ -77,6 +79,7 @@ class Oracle:
         raw = self.origin.copy()
         life = self._boot(raw)
         self.states = [(life.state(), life.numbers(), -1)]
+        self._as_delivered(life, -1)
         self.after: "list[int]" = []
         self.rests: "list[CutFlash]" = []
 
@@ -93,12 +96,18 @@ class Oracle:
                 # The last state of an operation is the one whose servers its path names.
                 state, numbers, _ = self.states[-1]
                 self.states[-1] = (state, numbers, number)
+            self._as_delivered(life, number)
             self.after.append(len(self.states) - 1)
             self.rests.append(raw.copy())
             # In another life: what is refused is noted, and would come into this one's reports.
             self._servers(self._boot(raw.copy(), self._another), number, False)
         self.uncut = raw
         self._medium.close()
+
+    def _as_delivered(self, life: "Life", op: int) -> None:
+        """Judge the uncut run itself: by the documents, not by what the agent makes of them."""
+        if life.numbers() != self._path.numbers(op):
+            raise Failed("lowered", "not the numbers that were delivered, after operation %d" % op)
 
     # ---- lives -------------------------------------------------------------------------------------------------------
 
@@ -132,11 +141,13 @@ class Oracle:
             fault = raw.full if raw.dropped is None else raw.dropped
             if fault is not None and fault < raw.steps:
                 self._same_on_flash(life, raw)
-                life.do(number)
-                if stop:
-                    return
                 raw.dropped = None
                 raw.full = None
+                life.do(number)
+                if not raw.stays:
+                    self._copies(raw)
+                if stop:
+                    return
             self._must_be(life, number)
         self._end(life, raw)
 

@@ -14,13 +14,12 @@ import subprocess
 import sys
 
 from ...core import accept
-from ...core.errors import FlashError, PeerError
-from ...core.store import REGION_BYTES, SECTOR, Store
+from ...core.errors import PeerError
 from ...core.trust import Trust
 from ...core.verdict import ENFORCED
-from ..fileflash import FileFlash
 from . import spki_sources, tls, trust_store
 from .readonly import ReadOnly
+from .verify import StoredError, stored
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,14 +122,11 @@ def _policy(args: "argparse.Namespace", clock: "int | None") -> ReadOnly:
 
 def of_device(folder: str, clock: "int | None") -> ReadOnly:
     """Return the policy of a device's folder; raise `Unusable`."""
-    image = os.path.join(folder, "flash.img")
     try:
-        store = Store(FileFlash(image, REGION_BYTES, SECTOR, False))
-        return ReadOnly([store.load()], clock, store.factory().managed)
-    except FlashError as error:
-        raise Unusable(f"{image}: {error.name}; this is no provisioned device's image") from None
-    except OSError as error:
-        raise Unusable(f"{image}: {error.strerror or error}") from None
+        trust, managed = stored(folder)
+    except StoredError as error:
+        raise Unusable(str(error)) from None
+    return ReadOnly([trust], clock, managed)
 
 
 def _of_toml(path: str) -> "Pins":

@@ -1,6 +1,6 @@
 """`everpin verify DOC...`: the device's own acceptance, over documents in the order given.
 
-Trust comes from a folder: a device's (`flash.img`), or an operator's (`root/` and `pins/`, as a device would have them that was
+Trust comes from a folder: a device's (the region that its `device.json` names), or an operator's (`root/` and `pins/`, as a device would have them that was
 provisioned with the lowest).
 """
 
@@ -10,13 +10,38 @@ import sys
 
 from ...core import accept, claims, cose, limits
 from ...core.errors import FlashError, PeerError
-from ...core.store import REGION_BYTES, SECTOR, Store
+from ...core.store import Store
 from ...core.trust import Trust
-from ..fileflash import FileFlash
+from ..device import CONFIG, ConfigError, region
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from ...core.host import Anchor
+
+
+class StoredError(Exception):
+    """A device folder whose trust cannot be read: which, and why."""
+
+
+def stored(folder: str) -> "tuple[Trust, list[Anchor]]":
+    """Return the trust on a device's flash, and its inspection CAs; nothing is written. Raise `StoredError`."""
+    try:
+        flash = region(folder)
+        try:
+            store = Store(flash)
+            return store.load(), store.factory().managed
+        finally:
+            flash.close()
+    except ConfigError as error:
+        raise StoredError(str(error)) from None
+    except FlashError as error:
+        raise StoredError(
+            f"{folder}: {error.name}; its flash is no provisioned device's"
+        ) from None
+    except OSError as error:
+        raise StoredError(f"{folder}: {error.strerror or error}") from None
 
 
 class _Refused(Exception):
@@ -61,21 +86,15 @@ def _of_operator(folder: str) -> Trust:
 
 
 def _trust(folder: str) -> Trust:
-    image = os.path.join(folder, "flash.img")
-    if os.path.exists(image):
+    if any(os.path.exists(os.path.join(folder, name)) for name in (CONFIG, "flash.img")):
         try:
-            flash = FileFlash(image, REGION_BYTES, SECTOR, False)
-            return Store(flash).load()
-        except FlashError as error:
-            raise _Refused(
-                f"{image}: {error.name}; this is no provisioned device's image"
-            ) from None
-        except OSError as error:
-            raise _Refused(f"{image}: {error.strerror or error}") from None
+            return stored(folder)[0]
+        except StoredError as error:
+            raise _Refused(str(error)) from None
     if _lowest(folder, "pins"):
         return _of_operator(folder)
     raise _Refused(
-        f"{folder}: neither flash.img nor pins/; name a device's folder, or a fleet's, with --trust"
+        f"{folder}: neither {CONFIG}, flash.img nor pins/; name a device's folder, or a fleet's, with --trust"
     )
 
 
