@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,12 @@ class Server:
         self.application: list[bytes] = []
         self.client_certificates = 0
         self.records_after_hello: list[int] = []
+        self.sent: list[bytes] = []  # on the wire, by each connection
+        self.version = version
         self._mqtt = mqtt
-        self._busy = 0
+        self._ends = threading.Condition()
+        self._open = 0
+        self._peers: set[object] = set()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(cert, key)
         self._context.load_verify_locations(authority)
@@ -71,13 +76,25 @@ class Server:
         threading.Thread(target=self._accept, args=(self._inner, self._serve), daemon=True).start()
         threading.Thread(target=self._accept, args=(self._outer, self._relay), daemon=True).start()
 
-    def _accept(self, listener: socket.socket, serve: object) -> None:
+    def _accept(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=serve, args=(sock,), daemon=True).start()  # type: ignore[arg-type]
+            with self._ends:
+                self._open += 1
+                self._peers.add(peer)
+            threading.Thread(target=self._one, args=(sock, serve), daemon=True).start()
+
+    def _one(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+        try:
+            with sock:
+                serve(sock)
+        finally:
+            with self._ends:
+                self._open -= 1
+                self._ends.notify_all()
 
     def _serve(self, sock: socket.socket) -> None:
         with (
@@ -104,12 +121,14 @@ class Server:
                     near.sendall(data)
                 near.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=back, daemon=True).start()
+        answers = threading.Thread(target=back, daemon=True)
+        answers.start()
         sent = b""
         with contextlib.suppress(OSError):
             while data := near.recv(65536):
                 sent += data
                 far.sendall(data)
+        self.sent.append(sent)
         # Each record's type behind the first: 20 ChangeCipherSpec, 21 alert, 22 handshake, 23 application.
         at = 0
         kinds = []
@@ -119,6 +138,16 @@ class Server:
         self.records_after_hello += kinds[1:]
         with contextlib.suppress(OSError):
             far.shutdown(socket.SHUT_WR)
+        answers.join(10)
+        far.close()
+
+    def drain(self) -> None:
+        """Wait until every connection made so far has ended and is in the logs; the clients have closed theirs."""
+        # The listener takes them in order: when this one was taken, all before it were.
+        with socket.create_connection(("127.0.0.1", self.port), 5) as last:
+            mine = last.getsockname()
+        with self._ends:
+            assert self._ends.wait_for(lambda: mine in self._peers and not self._open, 10)
 
     def settle(self) -> None:
         """Wait until what was sent has been read."""

@@ -2,6 +2,7 @@
 # What is built here stands on the parts of `ssl` that typeshed leaves out; the tests hold them for each Python.
 """`ssl.SSLSocket` behind the gate, with a pump of our own between the socket and OpenSSL."""
 
+import contextlib
 import select
 import socket
 import ssl
@@ -9,7 +10,7 @@ import threading
 import time
 
 from .gate import PinRefused
-from .pinned_gate import checked_host, open_gate
+from .pinned_gate import checked_host, open_gate, refuse_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ class _Pump:
                 self.flush(deadline)
                 self._fill(deadline)
             except ssl.SSLError:
-                self.flush(deadline)
+                # An alert, for a peer that may be gone: what went wrong is the error above.
+                with contextlib.suppress(OSError):
+                    self.flush(deadline)
                 raise
 
     def do_handshake(self) -> None:
@@ -185,7 +188,6 @@ class PinnedSocket(ssl.SSLSocket):
         self._context = context
         self._session = None
         self._closed = False
-        self._sslobj = None
         self.server_side = False
         self.server_hostname = host
         self.do_handshake_on_connect = do_handshake_on_connect
@@ -195,8 +197,10 @@ class PinnedSocket(ssl.SSLSocket):
             self._connected = True
         except OSError:
             self._connected = False
+        # From the start, connected or not: SSLSocket sends and receives in the clear wherever this is None (a peer that has hung
+        # up before the handshake, CVE-2023-40217; a connect that is still under way).
+        self._sslobj = _Pump(self, context, host)
         if self._connected:
-            self._begin()
             if do_handshake_on_connect:
                 if timeout == 0.0:
                     raise ValueError(
@@ -209,23 +213,19 @@ class PinnedSocket(ssl.SSLSocket):
                     raise
         return self
 
-    def _begin(self) -> None:
-        self._sslobj = _Pump(self, self._context, str(self.server_hostname))
-
     def _real_connect(self, addr: "Any", connect_ex: bool) -> "Any":
-        if self._connected or self._sslobj is not None:
+        if self._connected:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        code = (
-            socket.socket.connect_ex(self, addr)
-            if connect_ex
-            else socket.socket.connect(self, addr)
-        )
+        code = 0
+        if connect_ex:
+            code = socket.socket.connect_ex(self, addr)
+        else:
+            socket.socket.connect(self, addr)
         if not code:
             self._connected = True
-            self._begin()
             if self.do_handshake_on_connect:
                 self.do_handshake()
-        return code
+        return code if connect_ex else None
 
     # What the pump needs of the bare socket.
 
@@ -253,6 +253,24 @@ class PinnedSocket(ssl.SSLSocket):
         finally:
             if self.fileno() != -1:
                 self.settimeout(timeout)
+
+    def shutdown(self, how: int) -> None:
+        """Shut the TCP connection down; unlike SSLSocket's, what is sent or received after that is no plain text."""
+        socket.socket.shutdown(self, how)
+
+    @property
+    def session(self) -> "Any":
+        """None: there is nothing to resume."""
+        return None
+
+    @session.setter
+    def session(self, value: "Any") -> None:
+        refuse_session(value)
+
+    @property
+    def session_reused(self) -> bool:
+        """Never."""
+        return False
 
     def pending(self) -> int:
         """Return how many bytes can be read without touching the socket."""
