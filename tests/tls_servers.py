@@ -40,7 +40,10 @@ def identities() -> Identities:
 
 
 class Server:
-    """Echoes in upper case (or answers MQTT's CONNECT); asks for a client certificate."""
+    """Answers what it reads (in upper case, when nothing else is said); asks for a client certificate.
+
+    `first` talks in the clear on each connection before TLS begins: a proxy's CONNECT, a STARTTLS.
+    """
 
     def __init__(
         self,
@@ -49,9 +52,10 @@ class Server:
         folder: Path,
         version: ssl.TLSVersion,
         curve: str | None = None,
-        mqtt: bool = False,
+        answer: Callable[[bytes], bytes] = bytes.upper,
+        first: Callable[[socket.socket], None] | None = None,
     ) -> None:
-        cert, key = identity.save(folder, "server")
+        self._folder = folder
         authority = folder / "client-ca.pem"
         authority.write_bytes(client_ca.pem())
         self.application: list[bytes] = []
@@ -59,12 +63,13 @@ class Server:
         self.records_after_hello: list[int] = []
         self.sent: list[bytes] = []  # on the wire, by each connection
         self.version = version
-        self._mqtt = mqtt
+        self._answer = answer
+        self._first = first
         self._ends = threading.Condition()
         self._open = 0
         self._peers: set[object] = set()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(cert, key)
+        self.serve(identity)
         self._context.load_verify_locations(authority)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._context.minimum_version = self._context.maximum_version = version
@@ -75,6 +80,10 @@ class Server:
         self.port = int(self._outer.getsockname()[1])
         threading.Thread(target=self._accept, args=(self._inner, self._serve), daemon=True).start()
         threading.Thread(target=self._accept, args=(self._outer, self._relay), daemon=True).start()
+
+    def serve(self, identity: pki.Identity) -> None:
+        """Serve another certificate from the next connection on."""
+        self._context.load_cert_chain(*identity.save(self._folder, "server"))
 
     def _accept(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         while True:
@@ -101,11 +110,11 @@ class Server:
             contextlib.suppress(OSError),
             self._context.wrap_socket(sock, server_side=True) as tls,
         ):
+            if tls.getpeercert(binary_form=True) is not None:
+                self.client_certificates += 1
             while data := tls.recv(65536):
-                if tls.getpeercert(binary_form=True) is not None and not self.application:
-                    self.client_certificates += 1
                 self.application.append(data)
-                tls.sendall(b"\x20\x02\x00\x00" if self._mqtt else data.upper())
+                tls.sendall(self._answer(data))
 
     def _relay(self, near: socket.socket) -> None:
         # A connection that the listener's backlog still held when the test ended has nobody behind it.
@@ -113,6 +122,8 @@ class Server:
             self._pass_on(near)
 
     def _pass_on(self, near: socket.socket) -> None:
+        if self._first is not None:
+            self._first(near)
         far = socket.create_connection(("127.0.0.1", int(self._inner.getsockname()[1])))
 
         def back() -> None:
