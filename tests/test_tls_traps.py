@@ -189,6 +189,10 @@ def test_flags_that_loosen_openssl_s_check_are_not_set_by_anybody(
     made = context.verify_flags
     context.verify_flags = ssl.VerifyFlags(X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME)
     assert context.verify_flags == made
+    options = context.options
+    context.options = ssl.Options(0)
+    context.options &= ~(ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION)
+    assert context.options == options
     context.load_verify_locations(cadata=pki_set.root.pem().decode())
     context.set_default_verify_paths()
     context.load_default_certs()
