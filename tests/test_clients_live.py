@@ -250,23 +250,17 @@ def _one_try(name: str, use: Use) -> Iterator[Callable[[], Any]]:
 
 
 def test_requests_own_context_does_not_take_the_place_of_the_adapters(
-    server: Server, pki_set: Any, monkeypatch: pytest.MonkeyPatch
+    server: Server, pki_set: Any
 ) -> None:
-    # As requests 2.32.0 to 2.32.2 did for each request with verify=True (psf/requests issue 6715).
+    # As requests 2.32.0 to 2.32.2 did for each request with verify=True.
     stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-    made = requests.adapters.HTTPAdapter.build_connection_pool_key_attributes  # type: ignore[attr-defined]
-
-    def replaced(self: Any, request: Any, verify: Any, cert: Any = None) -> Any:
-        host, pool = made(self, request, verify, cert)
-        return host, {**pool, "ssl_context": stranger}
-
-    monkeypatch.setattr(
-        requests.adapters.HTTPAdapter, "build_connection_pool_key_attributes", replaced
-    )
+    url = f"https://localhost:{server.port}{PATH}"
     with session_of_requests(Use(Policy(pki_set.other), server.port)) as session:
+        adapter: Any = session.get_adapter(url)
+        adapter.poolmanager.connection_pool_kw["ssl_context"] = stranger
         with pytest.raises(requests.exceptions.SSLError) as caught:
-            session.get(f"https://localhost:{server.port}{PATH}", timeout=10)
+            session.get(url, timeout=10)
     assert everpin.refusal(caught.value) is not None
     _drain(server)
     assert server.application == []
