@@ -3,6 +3,7 @@
 Names load when they are first used, so that a board pays for what it uses:
 
 - `Device(folder)`: an open device folder; its `agent` is the policy of what follows
+- `Reader(folder)`: CPython, the same policy in a program beside the one that has the `Device`
 - `ssl_context(policy, client_cert=None, client_key=None)`: an `ssl.SSLContext` whose every connection has its verdict before the
   first secret; on MicroPython what libraries take in its place, with the client's certificate and key in DER
 - `requests.Adapter(policy, client_cert=None, client_key=None)`: CPython, the same for requests
@@ -35,6 +36,10 @@ def __getattr__(name: str) -> "Any":
         from .ports.micropython import tls
 
         return getattr(tls, name)
+    if name == "Reader":
+        from .ports.cpython.reader import Reader
+
+        return Reader
     if name == "refusal":
         from .ports.cpython.refusal import refusal
 
