@@ -30,6 +30,8 @@ class _Pump:
         self._outgoing = ssl.MemoryBIO()
         self.gate = open_gate(context, self._incoming, self._outgoing, host, owner)
         self._eof = False
+        self._shaken = False
+        self._taken: bytes | None = None
         # One thread may read while another writes. OpenSSL's object and the BIOs are one thread's at a time; whoever holds
         # the second lock sends what is pending, so that records leave in order and a blocked writer holds up no reader.
         self._using = threading.Lock()
@@ -57,29 +59,30 @@ class _Pump:
         return None if timeout is None else time.monotonic() + timeout
 
     def flush(self, deadline: "float | None") -> None:
-        if not self._outgoing.pending or not self._sending.acquire(blocking=False):
-            return
-        try:
-            self._send_pending(deadline)
-        finally:
-            self._sending.release()
+        # Again after the release: what another thread left to this one, while it held the lock, is not forgotten.
+        while self._outgoing.pending and self._sending.acquire(blocking=False):
+            try:
+                self._send_pending(deadline)
+            finally:
+                self._sending.release()
 
     def _send_pending(self, deadline: "float | None") -> None:
-        while self._outgoing.pending:
-            data = self._outgoing.read()
-            view = memoryview(data)
+        view = memoryview(self._outgoing.read())
+        try:
             while view:
                 try:
                     view = view[self._owner.raw_send(view) :]
                 except (BlockingIOError, InterruptedError):
                     if self._owner.gettimeout() == 0:
-                        # Not sent yet, not lost: before the rest that OpenSSL may write.
-                        rest = bytes(view) + self._outgoing.read()
-                        self._outgoing.write(rest)
                         raise ssl.SSLWantWriteError(
                             ssl.SSL_ERROR_WANT_WRITE, "everpin: write later"
                         ) from None
                     self._wait(True, deadline)
+        except OSError:
+            # Not sent yet, not lost: before what OpenSSL has written since.
+            with self._using:
+                self._outgoing.write(bytes(view) + self._outgoing.read())
+            raise
 
     def _fill(self, deadline: "float | None") -> None:
         while True:
@@ -122,7 +125,7 @@ class _Pump:
                 raise
 
     def do_handshake(self) -> None:
-        if self.gate.done:
+        if self._shaken:
             return
         try:
             self._run(self.gate.handshake)
@@ -130,6 +133,7 @@ class _Pump:
         except PinRefused:
             self._owner.raw_close()
             raise
+        self._shaken = True
         self.gate.completed()
 
     def read(self, length: int = 1024, buffer: "Any" = None) -> "Any":
@@ -148,13 +152,21 @@ class _Pump:
 
     def write(self, data: "Any") -> int:
         self.gate.check()
-        count: int = self._run(self.gate.sslobj.write, data)
-        # Sent or kept in order; a write that OpenSSL has taken must not be given to it again.
+        # As with OpenSSL's own socket, a write that could not leave is to be repeated with the same data; these it has already,
+        # and must not be given again.
+        if self._taken is None:
+            self._run(self.gate.sslobj.write, data)
+        elif bytes(data) != self._taken:
+            raise ssl.SSLError(
+                ssl.SSL_ERROR_SSL, "everpin: bad write retry: other data is waiting"
+            )
         try:
             self.flush(self._deadline())
-        except ssl.SSLWantWriteError:
-            pass
-        return count
+        except OSError:
+            self._taken = bytes(data)
+            raise
+        self._taken = None
+        return memoryview(data).nbytes
 
     def shutdown(self) -> socket.socket:
         self.gate.check()
