@@ -6,8 +6,10 @@ handshake in test_tls_cpython.py, a flight without a chain in test_gate.py, each
 
 import contextlib
 import select
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +128,8 @@ def test_openssl_s_verified_chain_holds_a_forged_leaf_and_everpin_s_verdict_refu
     root = pki_set.root.certificate
     key = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     forged = _forged(pki_set.root, key if named == "the CA's key" else None)
+    stray = pki_set.client_ca.certificate  # OpenSSL leaves it out
+    forged = pki.Identity(forged.certificate, forged.key, (stray, root))
     server = Server(forged, pki_set.client_ca, tmp_path, version)
     cert, client_key = pki_set.client.save(tmp_path, "client")
     try:
@@ -146,7 +150,7 @@ def test_openssl_s_verified_chain_holds_a_forged_leaf_and_everpin_s_verdict_refu
             )
         assert refused.value.verdict.name == "pin-mismatch"
         # The policy is asked about what was served, leaf first, and not about a path that OpenSSL made of it.
-        assert policy.asked == [[_der(forged.certificate), _der(root)]]
+        assert policy.asked == [[_der(forged.certificate), _der(stray), _der(root)]]
         server.drain()
         assert server.client_certificates == 0 and server.records_after_hello[before:] == []
     finally:
@@ -279,3 +283,63 @@ def test_a_socket_shut_for_writing_still_reads_what_the_peer_says(
         sock.sendall(b"last")
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(10) == b"LAST"
+
+
+# ---- another certificate after the verdict ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_server_that_renegotiates_after_the_verdict_is_refused_that(
+    pki_set: Any, tmp_path: Path
+) -> None:
+    # TLS 1.2: a new handshake inside the old one could serve another certificate (RFC 5746; CVE-2009-3555 and after).
+    cert, key = pki_set.server.save(tmp_path, "server")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [
+        "openssl",
+        "s_server",
+        "-accept",
+        f"127.0.0.1:{port}",
+        "-cert",
+        cert,
+        "-key",
+        key,
+        "-tls1_2",
+    ]
+    kinds = {}
+    for name, context in (("ssl", _none()), ("everpin", ssl_context(Policy(pki_set.server)))):
+        server = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert server.stdin is not None and server.stdout is not None
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        made = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        try:
+            while b"ACCEPT" not in server.stdout.readline():
+                pass
+            with socket.create_connection(("127.0.0.1", port), 5) as sock:
+                while True:
+                    try:
+                        made.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        sock.sendall(outgoing.read())
+                        incoming.write(sock.recv(65536))
+                sock.sendall(outgoing.read())
+                made.write(b"x\n")
+                sock.sendall(outgoing.read())
+                while server.stdout.readline() != b"x\n":
+                    pass
+                server.stdin.write(b"r\n")  # s_server's word for "renegotiate"
+                server.stdin.flush()
+                incoming.write(sock.recv(65536))
+                with contextlib.suppress(ssl.SSLError):
+                    made.read(10)
+                kinds[name] = outgoing.read()[:1]
+        finally:
+            server.kill()
+            server.wait()
+            server.stdin.close()
+            server.stdout.close()
+    assert kinds == {"ssl": b"\x16", "everpin": b"\x15"}, "a ClientHello; an alert"
