@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import select
 import socket
 import ssl
 import threading
@@ -167,3 +168,84 @@ def test_a_handshake_step_by_step_tells_the_policy_once(slow: Slow) -> None:
     sock.do_handshake()
     assert len(slow.policy.done) == 1
     sock.close()
+
+
+def test_select_tells_of_all_that_has_come_and_pending_of_the_rest_of_a_record(
+    made: Identities, tmp_path: Path
+) -> None:
+    # A program that waits in select() and reads what there is: the server's two records come in one segment.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*made.server.save(tmp_path, "server"))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(incoming, outgoing, server_side=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        raw = socket.create_connection(listener.getsockname(), 5)
+        peer, _ = listener.accept()
+
+    def serve() -> None:
+        while True:
+            try:
+                server.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                peer.sendall(outgoing.read())
+                incoming.write(peer.recv(65536))
+        # Tickets, and what a server says first, leave together with the end of its handshake.
+        server.write(b"first")
+        server.write(b"second")
+        peer.sendall(outgoing.read())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    sock = ssl_context(Policy(made.server)).wrap_socket(raw, server_hostname="localhost")
+    thread.join(10)
+    found = []
+    while len(found) < 2:
+        assert select.select([sock], [], [], 5)[0], found
+        sock.setblocking(False)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            found.append(sock.recv(3))
+            assert sock.pending() == len((b"first", b"second")[len(found) - 1]) - 3
+            found[-1] += sock.recv(100)
+            assert sock.pending() == 0
+    assert found == [b"first", b"second"]
+    sock.close()
+    peer.close()
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 6, 7, 100])
+def test_records_that_come_in_crumbs_are_put_together(
+    step: int, made: Identities, tmp_path: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*made.server.save(tmp_path, "server"))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(incoming, outgoing, server_side=True)
+    near, far = socket.socketpair()
+    near.settimeout(10)
+
+    def send() -> None:
+        data = outgoing.read()
+        for at in range(0, len(data), step):
+            far.sendall(data[at : at + step])
+
+    def serve() -> None:
+        while True:
+            try:
+                server.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                send()
+                incoming.write(far.recv(65536))
+        server.write(b"one")
+        server.write(b"two")
+        send()
+        far.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with ssl_context(Policy(made.server)).wrap_socket(near, server_hostname="localhost") as sock:
+        assert sock.recv(100) == b"one"
+        assert sock.recv(100) == b"two"
+        assert sock.recv(100) == b""
+    thread.join(10)

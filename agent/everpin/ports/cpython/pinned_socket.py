@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from .pinned_context import PinnedContext
 
-_READ_BYTES = 16384 + 2048  # one TLS record at its longest
+_HEAD_BYTES = 5
+_FLIGHT_BYTES = 16384 + 2048  # a server's first flight is mostly shorter
 
 
 class _Pump:
@@ -30,6 +31,8 @@ class _Pump:
         self._outgoing = ssl.MemoryBIO()
         self.gate = open_gate(context, self._incoming, self._outgoing, host, owner)
         self._eof = False
+        self._head = b""  # of the record that is coming in, while it is not whole; then what is lacking of the body
+        self._left = 0
         self._shaken = False
         self._taken: bytes | None = None
         # One thread may read while another writes. OpenSSL's object and the BIOs are one thread's at a time; whoever holds
@@ -85,25 +88,53 @@ class _Pump:
             raise
 
     def _fill(self, deadline: "float | None") -> None:
+        """Read on: the server's first flight as it comes, then to the end of one record and never into the next.
+
+        What OpenSSL has not been asked for stays with the kernel, so that select() tells of it.
+        """
+        whole = False
+        while not whole:
+            flight = self.gate.verdict is None
+            count = _FLIGHT_BYTES if flight else self._left or _HEAD_BYTES - len(self._head)
+            part = self._receive(count, deadline)
+            whole = self._passed(part) or flight or not part
+            with self._using:
+                if part:
+                    self._incoming.write(part)
+                else:
+                    self._incoming.write_eof()
+
+    def _receive(self, count: int, deadline: "float | None") -> bytes:
+        """Return up to `count` bytes, none once at the end of the stream."""
+        if self._eof:
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
         while True:
             try:
-                data = self._owner.raw_recv(_READ_BYTES)
-                break
+                data = self._owner.raw_recv(count)
+                self._eof = not data
+                return data
             except (BlockingIOError, InterruptedError):
                 if self._owner.gettimeout() == 0:
                     raise ssl.SSLWantReadError(
                         ssl.SSL_ERROR_WANT_READ, "everpin: read later"
                     ) from None
                 self._wait(False, deadline)
-        if data:
-            with self._using:
-                self._incoming.write(data)
-        elif not self._eof:
-            self._eof = True
-            with self._using:
-                self._incoming.write_eof()
-        else:
-            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+
+    def _passed(self, part: bytes) -> bool:
+        """Take note of bytes that came; return whether they end a record (RFC 8446 section 5.1)."""
+        at = 0
+        while at < len(part):
+            if self._left:
+                count = min(self._left, len(part) - at)
+                self._left -= count
+            else:
+                count = min(_HEAD_BYTES - len(self._head), len(part) - at)
+                self._head += part[at : at + count]
+                if len(self._head) == _HEAD_BYTES:
+                    self._left = int.from_bytes(self._head[3:], "big")
+                    self._head = b""
+            at += count
+        return not self._left and not self._head
 
     def _run(self, call: "Any", *args: "Any") -> "Any":
         deadline = self._deadline()
@@ -289,7 +320,7 @@ class PinnedSocket(ssl.SSLSocket):
         pump: Any = self._sslobj
         if pump is None:
             return 0
-        # Whole records may wait in the BIO: libraries that select() on the socket must look here first.
+        # Data that a server has sent with its first flight, before the handshake was over (RFC 8446 section 2.3).
         return int(pump.gate.sslobj.pending()) or (
             1 if pump._incoming.pending and pump.gate.done else 0
         )
