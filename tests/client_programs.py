@@ -28,6 +28,7 @@ import urllib3
 from paho.mqtt.enums import CallbackAPIVersion
 
 import everpin
+import everpin.aiohttp
 import everpin.requests
 
 SECRET = "secret-word"  # what must not reach a refused peer
@@ -227,8 +228,16 @@ def with_httpx_async(use: Use) -> None:
 
 
 def with_aiohttp(use: Use) -> None:
+    _with_aiohttp(use, lambda: aiohttp.TCPConnector(ssl=use.context()))
+
+
+def with_aiohttp_connector(use: Use) -> None:
+    _with_aiohttp(use, lambda: everpin.aiohttp.Connector(use.policy, *(use.identity or ())))
+
+
+def _with_aiohttp(use: Use, connect: Callable[[], aiohttp.TCPConnector]) -> None:
     async def run() -> None:
-        connector = aiohttp.TCPConnector(ssl=use.context())
+        connector = connect()
         async with (
             aiohttp.ClientSession(connector=connector) as session,
             session.get(use.url, proxy=use.proxy) as answer,
@@ -348,6 +357,7 @@ PROGRAMS = {
     "httpx": Program(with_httpx),
     "httpx async": Program(with_httpx_async),
     "aiohttp": Program(with_aiohttp),
+    "aiohttp connector": Program(with_aiohttp_connector),
     "asyncio": Program(with_asyncio),
     "asyncio start_tls": Program(with_asyncio_start_tls, first=word_first),
     "wrap_socket": Program(with_wrap_socket, first=word_first),
@@ -357,4 +367,13 @@ PROGRAMS = {
     "paho-mqtt websockets": Program(with_paho_websockets, websocket_answer),
 }
 # Those that can go through a proxy.
-PROXIED = ("http.client", "urllib", "urllib3", "requests", "httpx", "httpx async", "aiohttp")
+PROXIED = (
+    "http.client",
+    "urllib",
+    "urllib3",
+    "requests",
+    "httpx",
+    "httpx async",
+    "aiohttp",
+    "aiohttp connector",
+)

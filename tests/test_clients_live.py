@@ -1,13 +1,10 @@
-"""Pools and kept connections when the policy changes, proxies that speak TLS, and what is requests' own."""
+"""Pools and kept connections when the policy changes, and proxies that speak TLS."""
 
 import asyncio
 import contextlib
 import gc
-import pickle
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +14,11 @@ import aiohttp
 import httpx
 import pytest
 import requests
-import urllib3
 
 import everpin
+import everpin.aiohttp
 import everpin.requests
 from client_programs import (
-    PATH,
     PROGRAMS,
     SECRET,
     Use,
@@ -246,81 +242,7 @@ def _one_try(name: str, use: Use) -> Iterator[Callable[[], Any]]:
             yield lambda: session.get(use.url, timeout=10)
 
 
-# ---- requests -----------------------------------------------------------------------------------------------------------
-
-
-def test_requests_own_context_does_not_take_the_place_of_the_adapters(
-    server: Server, pki_set: Any
-) -> None:
-    # As requests 2.32.0 to 2.32.2 did for each request with verify=True.
-    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-    url = f"https://localhost:{server.port}{PATH}"
-    with session_of_requests(Use(Policy(pki_set.other), server.port)) as session:
-        adapter: Any = session.get_adapter(url)
-        adapter.poolmanager.connection_pool_kw["ssl_context"] = stranger
-        with pytest.raises(requests.exceptions.SSLError) as caught:
-            session.get(url, timeout=10)
-    assert everpin.refusal(caught.value) is not None
-    _drain(server)
-    assert server.application == []
-
-
-def test_a_certificate_of_one_request_stays_with_its_host(
-    server: Server, pki_set: Any, tmp_path: Path
-) -> None:
-    folder = tmp_path / "client"
-    folder.mkdir()
-    cert, key = pki_set.client.save(folder, "client")
-    policy = Policy(pki_set.server)
-    with session_of_requests(Use(policy, server.port)) as session:
-        session.get(
-            f"https://localhost:{server.port}{PATH}", cert=(str(cert), str(key)), timeout=10
-        )
-        policy.host = "127.0.0.1"
-        policy.generation += 1
-        session.get(f"https://127.0.0.1:{server.port}{PATH}", timeout=10)
-    _drain(server)
-    assert server.client_certificates == 1 and _sum(server) == 2
-
-
-def test_an_adapter_refuses_urls_without_tls() -> None:
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://", everpin.requests.Adapter(Policy()))
-    with pytest.raises(requests.exceptions.InvalidSchema, match="no TLS, no verdict"):
-        session.get("http://localhost:9/")
-    with pytest.raises(requests.exceptions.InvalidSchema, match="no TLS, no verdict"):
-        session.get("http://localhost:9/", proxies={"http": "http://localhost:9"})
-
-
-def test_an_adapter_is_not_copied_to_another_process() -> None:
-    with pytest.raises(TypeError, match="mount a new one"):
-        pickle.dumps(everpin.requests.Adapter(Policy()))
-
-
-def test_everpin_imports_requests_only_for_its_adapter() -> None:
-    code = (
-        "import sys, everpin; everpin.ssl_context; everpin.refusal; assert 'requests' not in sys.modules;"
-        "everpin.requests.Adapter; assert 'requests' in sys.modules"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_without_requests_the_error_says_what_to_install() -> None:
-    code = "import sys; sys.modules['requests'] = None; import everpin.requests"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith("needs requests: pip install 'requests>=2.31'")
-
-
-# ---- refusal ------------------------------------------------------------------------------------------------------------
-
-
-def test_refusal_finds_none_in_other_errors_and_ends_on_a_ring() -> None:
-    assert everpin.refusal(OSError(5, "x")) is None
-    first, second = ValueError("a"), urllib3.exceptions.HTTPError("b")
-    first.__cause__, second.__cause__ = second, first
-    assert everpin.refusal(first) is None
+# ---- between two looks at the policy ---------------------------------------------------------------------------------
 
 
 class ChangesBetween(Policy):
