@@ -254,7 +254,13 @@ def test_large_transfers_and_time_outs_work_as_with_any_socket(
 
 
 def test_paho_connects_to_a_pinned_broker_only(pki_set: Any, tmp_path: Path) -> None:
-    server = Server(pki_set.server, pki_set.client_ca, tmp_path, ssl.TLSVersion.TLSv1_3, mqtt=True)
+    server = Server(
+        pki_set.server,
+        pki_set.client_ca,
+        tmp_path,
+        ssl.TLSVersion.TLSv1_3,
+        answer=lambda data: b"\x20\x02\x00\x00",
+    )
     try:
         for pinned, accepted in ((pki_set.server, True), (pki_set.other, False)):
             client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="paho")

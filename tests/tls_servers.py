@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,10 @@ def identities() -> Identities:
 
 
 class Server:
-    """Echoes in upper case (or answers MQTT's CONNECT); asks for a client certificate."""
+    """Answers what it reads (in upper case, when nothing else is said); asks for a client certificate.
+
+    `first` talks in the clear on each connection before TLS begins: a proxy's CONNECT, a STARTTLS.
+    """
 
     def __init__(
         self,
@@ -48,18 +52,24 @@ class Server:
         folder: Path,
         version: ssl.TLSVersion,
         curve: str | None = None,
-        mqtt: bool = False,
+        answer: Callable[[bytes], bytes] = bytes.upper,
+        first: Callable[[socket.socket], None] | None = None,
     ) -> None:
-        cert, key = identity.save(folder, "server")
+        self._folder = folder
         authority = folder / "client-ca.pem"
         authority.write_bytes(client_ca.pem())
         self.application: list[bytes] = []
         self.client_certificates = 0
         self.records_after_hello: list[int] = []
-        self._mqtt = mqtt
-        self._busy = 0
+        self.sent: list[bytes] = []  # on the wire, by each connection
+        self.version = version
+        self._answer = answer
+        self._first = first
+        self._ends = threading.Condition()
+        self._open = 0
+        self._peers: set[object] = set()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(cert, key)
+        self.serve(identity)
         self._context.load_verify_locations(authority)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._context.minimum_version = self._context.maximum_version = version
@@ -71,24 +81,40 @@ class Server:
         threading.Thread(target=self._accept, args=(self._inner, self._serve), daemon=True).start()
         threading.Thread(target=self._accept, args=(self._outer, self._relay), daemon=True).start()
 
-    def _accept(self, listener: socket.socket, serve: object) -> None:
+    def serve(self, identity: pki.Identity) -> None:
+        """Serve another certificate from the next connection on."""
+        self._context.load_cert_chain(*identity.save(self._folder, "server"))
+
+    def _accept(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except OSError:
                 return
-            threading.Thread(target=serve, args=(sock,), daemon=True).start()  # type: ignore[arg-type]
+            with self._ends:
+                self._open += 1
+                self._peers.add(peer)
+            threading.Thread(target=self._one, args=(sock, serve), daemon=True).start()
+
+    def _one(self, sock: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+        try:
+            with sock:
+                serve(sock)
+        finally:
+            with self._ends:
+                self._open -= 1
+                self._ends.notify_all()
 
     def _serve(self, sock: socket.socket) -> None:
         with (
             contextlib.suppress(OSError),
             self._context.wrap_socket(sock, server_side=True) as tls,
         ):
+            if tls.getpeercert(binary_form=True) is not None:
+                self.client_certificates += 1
             while data := tls.recv(65536):
-                if tls.getpeercert(binary_form=True) is not None and not self.application:
-                    self.client_certificates += 1
                 self.application.append(data)
-                tls.sendall(b"\x20\x02\x00\x00" if self._mqtt else data.upper())
+                tls.sendall(self._answer(data))
 
     def _relay(self, near: socket.socket) -> None:
         # A connection that the listener's backlog still held when the test ended has nobody behind it.
@@ -96,6 +122,8 @@ class Server:
             self._pass_on(near)
 
     def _pass_on(self, near: socket.socket) -> None:
+        if self._first is not None:
+            self._first(near)
         far = socket.create_connection(("127.0.0.1", int(self._inner.getsockname()[1])))
 
         def back() -> None:
@@ -104,12 +132,14 @@ class Server:
                     near.sendall(data)
                 near.shutdown(socket.SHUT_WR)
 
-        threading.Thread(target=back, daemon=True).start()
+        answers = threading.Thread(target=back, daemon=True)
+        answers.start()
         sent = b""
         with contextlib.suppress(OSError):
             while data := near.recv(65536):
                 sent += data
                 far.sendall(data)
+        self.sent.append(sent)
         # Each record's type behind the first: 20 ChangeCipherSpec, 21 alert, 22 handshake, 23 application.
         at = 0
         kinds = []
@@ -119,6 +149,16 @@ class Server:
         self.records_after_hello += kinds[1:]
         with contextlib.suppress(OSError):
             far.shutdown(socket.SHUT_WR)
+        answers.join(10)
+        far.close()
+
+    def drain(self) -> None:
+        """Wait until every connection made so far has ended and is in the logs; the clients have closed theirs."""
+        # The listener takes them in order: when this one was taken, all before it were.
+        with socket.create_connection(("127.0.0.1", self.port), 5) as last:
+            mine = last.getsockname()
+        with self._ends:
+            assert self._ends.wait_for(lambda: mine in self._peers and not self._open, 10)
 
     def settle(self) -> None:
         """Wait until what was sent has been read."""

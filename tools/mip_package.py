@@ -6,9 +6,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 AGENT = ROOT / "agent"
-# `cryptography` is behind these; a board has its own code, or cryptolib, in their place.
+# `cryptography`, requests or aiohttp is behind these; a board has its own code, or cryptolib, in their place.
 OFF_BOARD = (
     "everpin/ports/cpython/",
+    "everpin/requests.py",
+    "everpin/aiohttp.py",
     "everpin/crypto/_native.py",
     "everpin/crypto/_native_links.py",
     "everpin/crypto/_aes.py",

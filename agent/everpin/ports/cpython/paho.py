@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class AttachedPaho(Attached):
     """An agent on a paho client. Callbacks that the application has set before `attach` are called as ever."""
 
+    threads = True  # its lock is held while paho's thread and `step` call each other's: a second one would be taken the other way round
+
     def __init__(self, client: "mqtt.Client", device: "Device") -> None:
         super().__init__(device, self._break, client, threading.RLock())
         self._on_connect = client.on_connect

@@ -119,3 +119,15 @@ class PinnedContext(ssl.SSLContext):
         self, cafile: "Any" = None, capath: "Any" = None, cadata: "Any" = None
     ) -> None:
         """Load nothing: what is trusted is the policy's."""
+
+    def set_default_verify_paths(self) -> None:
+        """Load nothing: what is trusted is the policy's."""
+
+    @property
+    def verify_flags(self) -> ssl.VerifyFlags:
+        """Reads as it was made; a partial chain or a date is for the policy to accept (RFC 5280 section 6)."""
+        return ssl.SSLContext.verify_flags.__get__(self)  # type: ignore[attr-defined,no-any-return]
+
+    @verify_flags.setter
+    def verify_flags(self, value: "Any") -> None:
+        pass

@@ -47,6 +47,11 @@ def checked_host(server_side: bool, server_hostname: "str | None", session: "Any
         raise ValueError("everpin's context is for clients")
     if not server_hostname:
         raise ValueError("everpin needs server_hostname: the policy is by host")
+    refuse_session(session)
+    return server_hostname
+
+
+def refuse_session(session: "Any") -> None:
+    """ValueError for a session to resume; None is none."""
     if session is not None:
         raise ValueError("everpin resumes no sessions: a resumed one serves no chain to judge")
-    return server_hostname

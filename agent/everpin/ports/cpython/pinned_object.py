@@ -4,7 +4,7 @@
 
 import ssl
 
-from .pinned_gate import checked_host, open_gate
+from .pinned_gate import checked_host, open_gate, refuse_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,20 @@ class PinnedObject(ssl.SSLObject):
         self._everpin = open_gate(context, incoming, outgoing, host, self)
         self._sslobj = self._everpin.sslobj
         return self
+
+    @property
+    def session(self) -> "Any":
+        """None: there is nothing to resume."""
+        return None
+
+    @session.setter
+    def session(self, value: "Any") -> None:
+        refuse_session(value)
+
+    @property
+    def session_reused(self) -> bool:
+        """Never."""
+        return False
 
     def do_handshake(self) -> None:
         """Go on with the handshake; `PinRefused` when the policy refuses."""

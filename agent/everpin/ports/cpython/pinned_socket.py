@@ -2,6 +2,7 @@
 # What is built here stands on the parts of `ssl` that typeshed leaves out; the tests hold them for each Python.
 """`ssl.SSLSocket` behind the gate, with a pump of our own between the socket and OpenSSL."""
 
+import contextlib
 import select
 import socket
 import ssl
@@ -9,7 +10,7 @@ import threading
 import time
 
 from .gate import PinRefused
-from .pinned_gate import checked_host, open_gate
+from .pinned_gate import checked_host, open_gate, refuse_session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from .pinned_context import PinnedContext
 
-_READ_BYTES = 16384 + 2048  # one TLS record at its longest
+_HEAD_BYTES = 5
+_FLIGHT_BYTES = 16384 + 2048  # a server's first flight is mostly shorter
 
 
 class _Pump:
@@ -29,6 +31,10 @@ class _Pump:
         self._outgoing = ssl.MemoryBIO()
         self.gate = open_gate(context, self._incoming, self._outgoing, host, owner)
         self._eof = False
+        self._head = b""  # of the record that is coming in, while it is not whole; then what is lacking of the body
+        self._left = 0
+        self._shaken = False
+        self._taken: bytes | None = None
         # One thread may read while another writes. OpenSSL's object and the BIOs are one thread's at a time; whoever holds
         # the second lock sends what is pending, so that records leave in order and a blocked writer holds up no reader.
         self._using = threading.Lock()
@@ -56,50 +62,79 @@ class _Pump:
         return None if timeout is None else time.monotonic() + timeout
 
     def flush(self, deadline: "float | None") -> None:
-        if not self._outgoing.pending or not self._sending.acquire(blocking=False):
-            return
-        try:
-            self._send_pending(deadline)
-        finally:
-            self._sending.release()
+        # Again after the release: what another thread left to this one, while it held the lock, is not forgotten.
+        while self._outgoing.pending and self._sending.acquire(blocking=False):
+            try:
+                self._send_pending(deadline)
+            finally:
+                self._sending.release()
 
     def _send_pending(self, deadline: "float | None") -> None:
-        while self._outgoing.pending:
-            data = self._outgoing.read()
-            view = memoryview(data)
+        view = memoryview(self._outgoing.read())
+        try:
             while view:
                 try:
                     view = view[self._owner.raw_send(view) :]
                 except (BlockingIOError, InterruptedError):
                     if self._owner.gettimeout() == 0:
-                        # Not sent yet, not lost: before the rest that OpenSSL may write.
-                        rest = bytes(view) + self._outgoing.read()
-                        self._outgoing.write(rest)
                         raise ssl.SSLWantWriteError(
                             ssl.SSL_ERROR_WANT_WRITE, "everpin: write later"
                         ) from None
                     self._wait(True, deadline)
+        except OSError:
+            # Not sent yet, not lost: before what OpenSSL has written since.
+            with self._using:
+                self._outgoing.write(bytes(view) + self._outgoing.read())
+            raise
 
     def _fill(self, deadline: "float | None") -> None:
+        """Read on: the server's first flight as it comes, then to the end of one record and never into the next.
+
+        What OpenSSL has not been asked for stays with the kernel, so that select() tells of it.
+        """
+        whole = False
+        while not whole:
+            flight = self.gate.verdict is None
+            count = _FLIGHT_BYTES if flight else self._left or _HEAD_BYTES - len(self._head)
+            part = self._receive(count, deadline)
+            whole = self._passed(part) or flight or not part
+            with self._using:
+                if part:
+                    self._incoming.write(part)
+                else:
+                    self._incoming.write_eof()
+
+    def _receive(self, count: int, deadline: "float | None") -> bytes:
+        """Return up to `count` bytes, none once at the end of the stream."""
+        if self._eof:
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
         while True:
             try:
-                data = self._owner.raw_recv(_READ_BYTES)
-                break
+                data = self._owner.raw_recv(count)
+                self._eof = not data
+                return data
             except (BlockingIOError, InterruptedError):
                 if self._owner.gettimeout() == 0:
                     raise ssl.SSLWantReadError(
                         ssl.SSL_ERROR_WANT_READ, "everpin: read later"
                     ) from None
                 self._wait(False, deadline)
-        if data:
-            with self._using:
-                self._incoming.write(data)
-        elif not self._eof:
-            self._eof = True
-            with self._using:
-                self._incoming.write_eof()
-        else:
-            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+
+    def _passed(self, part: bytes) -> bool:
+        """Take note of bytes that came; return whether they end a record (RFC 8446 section 5.1)."""
+        at = 0
+        while at < len(part):
+            if self._left:
+                count = min(self._left, len(part) - at)
+                self._left -= count
+            else:
+                count = min(_HEAD_BYTES - len(self._head), len(part) - at)
+                self._head += part[at : at + count]
+                if len(self._head) == _HEAD_BYTES:
+                    self._left = int.from_bytes(self._head[3:], "big")
+                    self._head = b""
+            at += count
+        return not self._left and not self._head
 
     def _run(self, call: "Any", *args: "Any") -> "Any":
         deadline = self._deadline()
@@ -115,11 +150,13 @@ class _Pump:
                 self.flush(deadline)
                 self._fill(deadline)
             except ssl.SSLError:
-                self.flush(deadline)
+                # An alert, for a peer that may be gone: what went wrong is the error above.
+                with contextlib.suppress(OSError):
+                    self.flush(deadline)
                 raise
 
     def do_handshake(self) -> None:
-        if self.gate.done:
+        if self._shaken:
             return
         try:
             self._run(self.gate.handshake)
@@ -127,6 +164,7 @@ class _Pump:
         except PinRefused:
             self._owner.raw_close()
             raise
+        self._shaken = True
         self.gate.completed()
 
     def read(self, length: int = 1024, buffer: "Any" = None) -> "Any":
@@ -145,13 +183,21 @@ class _Pump:
 
     def write(self, data: "Any") -> int:
         self.gate.check()
-        count: int = self._run(self.gate.sslobj.write, data)
-        # Sent or kept in order; a write that OpenSSL has taken must not be given to it again.
+        # As with OpenSSL's own socket, a write that could not leave is to be repeated with the same data; these it has already,
+        # and must not be given again.
+        if self._taken is None:
+            self._run(self.gate.sslobj.write, data)
+        elif bytes(data) != self._taken:
+            raise ssl.SSLError(
+                ssl.SSL_ERROR_SSL, "everpin: bad write retry: other data is waiting"
+            )
         try:
             self.flush(self._deadline())
-        except ssl.SSLWantWriteError:
-            pass
-        return count
+        except OSError:
+            self._taken = bytes(data)
+            raise
+        self._taken = None
+        return memoryview(data).nbytes
 
     def shutdown(self) -> socket.socket:
         self.gate.check()
@@ -185,7 +231,6 @@ class PinnedSocket(ssl.SSLSocket):
         self._context = context
         self._session = None
         self._closed = False
-        self._sslobj = None
         self.server_side = False
         self.server_hostname = host
         self.do_handshake_on_connect = do_handshake_on_connect
@@ -195,8 +240,10 @@ class PinnedSocket(ssl.SSLSocket):
             self._connected = True
         except OSError:
             self._connected = False
+        # From the start, connected or not: SSLSocket sends and receives in the clear wherever this is None (a peer that has hung
+        # up before the handshake, CVE-2023-40217; a connect that is still under way).
+        self._sslobj = _Pump(self, context, host)
         if self._connected:
-            self._begin()
             if do_handshake_on_connect:
                 if timeout == 0.0:
                     raise ValueError(
@@ -209,23 +256,19 @@ class PinnedSocket(ssl.SSLSocket):
                     raise
         return self
 
-    def _begin(self) -> None:
-        self._sslobj = _Pump(self, self._context, str(self.server_hostname))
-
     def _real_connect(self, addr: "Any", connect_ex: bool) -> "Any":
-        if self._connected or self._sslobj is not None:
+        if self._connected:
             raise ValueError("attempt to connect already-connected SSLSocket!")
-        code = (
-            socket.socket.connect_ex(self, addr)
-            if connect_ex
-            else socket.socket.connect(self, addr)
-        )
+        code = 0
+        if connect_ex:
+            code = socket.socket.connect_ex(self, addr)
+        else:
+            socket.socket.connect(self, addr)
         if not code:
             self._connected = True
-            self._begin()
             if self.do_handshake_on_connect:
                 self.do_handshake()
-        return code
+        return code if connect_ex else None
 
     # What the pump needs of the bare socket.
 
@@ -254,12 +297,30 @@ class PinnedSocket(ssl.SSLSocket):
             if self.fileno() != -1:
                 self.settimeout(timeout)
 
+    def shutdown(self, how: int) -> None:
+        """Shut the TCP connection down; unlike SSLSocket's, what is sent or received after that is no plain text."""
+        socket.socket.shutdown(self, how)
+
+    @property
+    def session(self) -> "Any":
+        """None: there is nothing to resume."""
+        return None
+
+    @session.setter
+    def session(self, value: "Any") -> None:
+        refuse_session(value)
+
+    @property
+    def session_reused(self) -> bool:
+        """Never."""
+        return False
+
     def pending(self) -> int:
         """Return how many bytes can be read without touching the socket."""
         pump: Any = self._sslobj
         if pump is None:
             return 0
-        # Whole records may wait in the BIO: libraries that select() on the socket must look here first.
+        # Data that a server has sent with its first flight, before the handshake was over (RFC 8446 section 2.3).
         return int(pump.gate.sslobj.pending()) or (
             1 if pump._incoming.pending and pump.gate.done else 0
         )

@@ -12,6 +12,7 @@ from .gate import NotReady, PinRefused
 from .pinned_context import PinnedContext
 from .pinned_object import PinnedObject
 from .pinned_socket import PinnedSocket
+from .serial import serial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def ssl_context(
     A refusal raises `PinRefused` with `.verdict`.
     """
     context = PinnedContext()
-    context.policy = policy
+    context.policy = serial(policy)
     if client_cert is None:
         return context
     if not isinstance(client_key, bytes):
