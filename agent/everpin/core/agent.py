@@ -287,6 +287,13 @@ class Agent:
 
     # ---- life --------------------------------------------------------------------------------------------------------
 
+    def tell(self, now: "int | None", source: str = "") -> None:
+        """Say what time it is, for who asks for verdicts and never polls; `poll` does it by itself."""
+        # DESIGN section 6: below the floor a clock is wrong, most often one that was never set.
+        known = now is not None and now >= self.trust.marks.floor
+        self._now = now if known else None
+        self._source = source if known else ""
+
     def poll(
         self, now: "int | None" = None, source: str = "", uptime: "float | None" = None
     ) -> "tuple[Any, ...]":
@@ -299,10 +306,7 @@ class Agent:
         ("rescue", carrier, s)     ask a carrier for `topics(rescue=True)` within s seconds, then call `rescued`
         ("wait", s)                nothing is due for s seconds
         """
-        # DESIGN section 6: below the floor a clock is wrong, most often one that was never set.
-        known = now is not None and now >= self.trust.marks.floor
-        self._now = now if known else None
-        self._source = source if known else ""
+        self.tell(now, source)
         plan = self._schedule
         plan.advance(uptime if uptime is not None else float(now or 0))
         if self.state == state.ONLINE:
