@@ -143,6 +143,17 @@ def parsed(monkeypatch: pytest.MonkeyPatch, module: str, *argv: str) -> argparse
 def test_the_agent_s_own_verbs_reach_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     run = parsed(monkeypatch, "runner", "agent", "run", "dir", "--json", "--once", "--budget", "5")
     assert (run.device, run.json, run.once, run.budget) == ("dir", True, True, 5.0)
+    run = parsed(monkeypatch, "runner", "agent", "run", "--config", "f")
+    assert (run.device, run.config, run.json, run.once) == (None, "f", False, False)
+    status = parsed(monkeypatch, "status_command", "agent", "status", "--device", "d")
+    assert (status.device, status.config, status.json) == ("d", None, False)
+    install = parsed(monkeypatch, "install", "agent", "install", "--root", "r", "--dry-run")
+    assert (install.root, install.dry_run, install.force, install.user) == (
+        "r",
+        True,
+        False,
+        False,
+    )
     spki = parsed(
         monkeypatch, "spki_command", "spki", "--chain", "a.pem", "b:1", "--passphrase-file", "f"
     )
@@ -200,7 +211,17 @@ def test_wrong_use_ends_with_2_and_without_a_traceback(
 
 
 @pytest.mark.parametrize(
-    "verb", [["agent", "run"], ["spki"], ["verify"], ["check"], ["tunnel"]], ids=" ".join
+    "verb",
+    [
+        ["agent", "run"],
+        ["spki"],
+        ["verify"],
+        ["check"],
+        ["tunnel"],
+        ["agent", "status"],
+        ["agent", "install"],
+    ],
+    ids=" ".join,
 )
 def test_each_own_verb_has_help(capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
     status, out, err = said(capsys, *verb, "--help")

@@ -64,9 +64,13 @@ def load(path: str) -> AgentConfig:
 
 
 def chosen(args: "argparse.Namespace") -> AgentConfig:
-    """Return what `--device` or `--config` say, else what the file in its usual place does; raise `ConfigFileError`."""
+    """Return what `--device` or `--config` say, else what the user's own file or the machine's does; raise `ConfigFileError`."""
     if args.device is not None:
         return AgentConfig(args.device)
-    if args.config is None and not os.path.exists(DEFAULT):
-        raise ConfigFileError(f"name the device's folder with --device; there is no {DEFAULT}", 2)
-    return load(DEFAULT if args.config is None else args.config)
+    if args.config is not None:
+        return load(args.config)
+    configs = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    for path in (configs + "/everpin/agent.toml", DEFAULT):
+        if os.path.exists(path):
+            return load(path)
+    raise ConfigFileError(f"name the device's folder with --device; there is no {DEFAULT}", 2)

@@ -50,6 +50,9 @@ class StateFile:
         part = self._path + ".new"
         with contextlib.suppress(OSError):
             with open(part, "w") as file:
+                os.fchmod(
+                    file.fileno(), 0o644
+                )  # nothing here is secret, and the unit's umask is strict
                 json.dump(self._said, file)
             os.replace(part, self._path)
 

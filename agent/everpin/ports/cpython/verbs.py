@@ -89,6 +89,57 @@ def agent(verbs: "Verbs", lazily: "Lazily", what: str) -> None:
         help="the most time that --once may take (default: 60)",
     )
     run.set_defaults(run=lazily("runner"))
+    _status(actions, lazily)
+    _install(actions, lazily)
+
+
+def _status(actions: "Verbs", lazily: "Lazily") -> None:
+    made = _verb(
+        actions,
+        "status",
+        "show what a device trusts, and what would lock it out next",
+        "Show in one screen what is trusted, since when, signed by whom, and what would lock the device out next.\n"
+        "It reads the device's folder beside the running agent, and writes nothing.",
+        "  everpin agent status                                  the device of /etc/everpin/agent.toml\n"
+        "  everpin agent status --device /var/lib/everpin --json",
+    )
+    _which(made)
+    made.add_argument("--json", action="store_true", help="all of it as one JSON object")
+    made.set_defaults(run=lazily("status_command"))
+
+
+def _install(actions: "Verbs", lazily: "Lazily") -> None:
+    made = _verb(
+        actions,
+        "install",
+        "make the agent a hardened systemd service",
+        "Write a hardened systemd unit and /etc/everpin/agent.toml, and say what is left to do.\n"
+        "Files that are there and differ are left alone, all of them, unless --force is said.",
+        "  everpin agent install --dry-run                        show what would be written\n"
+        "  everpin agent install                                  device in /var/lib/everpin\n"
+        "  everpin agent install --root build/rootfs              into an image, for /usr/bin/everpin there\n"
+        "  everpin agent install --user --device $HOME/everpin    for yourself, without root",
+    )
+    made.add_argument(
+        "--device", metavar="DIR", help="the device's folder (default: /var/lib/everpin)"
+    )
+    made.add_argument("--root", metavar="DIR", help="write into the image in this folder")
+    made.add_argument(
+        "--user", action="store_true", help="a service of your own user manager, below ~/.config"
+    )
+    made.add_argument(
+        "--run-as",
+        metavar="NAME",
+        help="the service's user (default: everpin, made by sysusers.d)",
+    )
+    made.add_argument(
+        "--program",
+        metavar="PATH",
+        help="the command `everpin` on the machine (default: this one; /usr/bin/everpin with --root)",
+    )
+    made.add_argument("--dry-run", action="store_true", help="print the files and write nothing")
+    made.add_argument("--force", action="store_true", help="overwrite files that differ")
+    made.set_defaults(run=lazily("install"))
 
 
 def tunnel(verbs: "Verbs", lazily: "Lazily", what: str) -> None:
