@@ -6,7 +6,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from documents import DEVICE_KEY, T0, Fleet, host, seal
+from documents import DEVICE_KEY, T0, Fleet, Ground, host, seal
 from everpin.core import spki, store, topics
 from everpin.ports.device import Device
 from everpin.ports.fileflash import FileFlash, create
@@ -30,14 +30,18 @@ def document(fleet: Fleet, s: int, name: str, *pins: bytes, **body: Any) -> byte
 
 
 def make(
-    folder: Path, fleet: Fleet, pins: bytes, client: pki.Identity | None = None, **config: Any
+    folder: Path,
+    fleet: Fleet | Ground,
+    pins: bytes,
+    client: pki.Identity | None = None,
+    root: bytes = b"",
 ) -> Path:
-    """Provision a device of a `documents.Fleet`; `client` is its TLS identity, the key sealed in the image."""
+    """Provision a device of a fleet, a `Ground`'s with its `root`; `client` is its TLS identity, the key sealed in the image."""
     folder.mkdir()
     create(str(folder / "flash.img"), store.REGION_BYTES)
     flash = FileFlash(str(folder / "flash.img"), store.REGION_BYTES, store.SECTOR)
     secrets: dict[int, Any] = {2: "meter-1", 3: "password"}
-    said: dict[str, Any] = {"device_key": "device.key"} | config
+    said: dict[str, Any] = {"device_key": "device.key"}
     if client is not None:
         (folder / "client.pem").write_bytes(client.pem())
         said["client_cert"] = "client.pem"
@@ -46,9 +50,14 @@ def make(
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
+    factory = (
+        fleet.factory(pins=pins, build_time=T0)
+        if isinstance(fleet, Fleet)
+        else fleet.factory(root, pins)
+    )
     store.provision(
         flash,
-        fleet.factory(pins=pins, build_time=T0),
+        factory,
         seal(DEVICE_KEY, fleet.name, "meter-1", secrets),
     )
     flash.close()

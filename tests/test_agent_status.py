@@ -13,7 +13,7 @@ import pytest
 
 import device_folders
 from device_folders import Writer, document, pin, spare
-from documents import DEVICE_KEY, Fleet, host
+from documents import DEVICE_KEY, Fleet, Ground, host, named
 from everpin.ports.cpython import cli, config, state_file
 from everpin.ports.cpython.config import ConfigFileError
 from everpin_sim.broker import Broker, mosquitto_path
@@ -82,6 +82,18 @@ def test_the_screen_says_what_since_when_and_by_whom(
     assert "brokers    broker.example:8883" in out
     assert "carrier-pigeon: (not known to this release)" in out
     assert len(out.splitlines()) <= 24, "one screen"
+
+
+def test_a_signature_by_no_key_of_the_root_is_told_apart(tmp_path: Path, said: Said) -> None:
+    ground = Ground()
+    # "x" is in no rule: its signature beside the one that counts is worth nothing.
+    root = ground.root(1, "1:p", "p")
+    pins = ground.pins((1, 1), "px")
+    folder = device_folders.make(tmp_path / "two", ground, pins, root=root)
+    facts = said(folder, "--json")
+    assert facts["document"]["signers"] == [named("p").kid.hex()]
+    assert facts["document"]["other_signatures"] == [named("x").kid.hex()]
+    assert f"({named('x').kid.hex()}, no key of this root)" in said(folder)
 
 
 def test_it_reads_beside_the_running_agent_and_writes_nothing(folder: Path, said: Said) -> None:

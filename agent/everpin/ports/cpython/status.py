@@ -23,20 +23,27 @@ USAGES = ("pkix-ta", "pkix-ee", "dane-ta", "dane-ee")
 STATUSES = {1: "active", 2: "backup", 3: "retiring"}
 
 
-def _signed(device: "Device", digest: bytes) -> "dict[str, Any]":
-    """Return when a document in force was signed, and the kids that its signatures name."""
+def _signed(device: "Device", digest: bytes, channel: str) -> "dict[str, Any]":
+    """Return when a document in force was signed, and by which keys of the root held; {} when its bytes are not on flash."""
+    trust = device.agent.trust
     data = device.store.document(digest)
     if data is None:
         return {}
     try:
         message = cose.signed(data)
         said = cose.claims(message.payload)
+        aad = cose.external_aad(trust.fleet, channel)
+        signers, _ = cose.good_kids(message, trust.root.keys, aad)
     except PeerError:
         return {}
     iat = said.get(claims.IAT)
     return {
         "signed_at": iat if isinstance(iat, int) else None,
-        "signers": sorted({kid.hex() for _, _, kid, _ in message.signatures}),
+        "signers": sorted(kid.hex() for kid in signers),
+        # Keys of an earlier root, or nobody's.
+        "other_signatures": sorted(
+            kid.hex() for _, _, kid, _ in message.signatures if kid not in signers
+        ),
     }
 
 
@@ -115,13 +122,13 @@ def gather(device: "Device", running: "dict[str, Any]") -> "dict[str, Any]":
             "newest": trust.marks.root_version,
             "rule": _rule(trust.root, ROLE_ROOT),
             "contingency": trust.root.commitment is not None,
-            **_signed(device, trust.root_digest),
+            **_signed(device, trust.root_digest, ""),
         },
         "document": {
             "number": list(trust.pins.number),
             "newest": list(trust.marks.number),
             "rule": _rule(trust.root, ROLE_PINS),
-            **_signed(device, trust.pins_digest),
+            **_signed(device, trust.pins_digest, trust.channel),
         },
         "floor": trust.marks.floor,
         "forbidden": [digest.hex() for digest in trust.marks.forbidden],

@@ -42,7 +42,10 @@ def _rule(groups: "list[dict[str, Any]]") -> str:
 def _signed(facts: "dict[str, Any]") -> str:
     if "signers" not in facts:
         return "(its bytes are not on flash)"
-    return f"signed {_when(facts['signed_at'])} by {' '.join(facts['signers'])}"
+    others = facts["other_signatures"]
+    return f"signed {_when(facts['signed_at'])} by " + " ".join(
+        [*facts["signers"], *(f"({kid}, no key of this root)" for kid in others)]
+    )
 
 
 def _agent(running: "dict[str, Any] | None") -> str:
