@@ -132,6 +132,23 @@ def test_an_accepted_peer_gets_the_programs_bytes_and_the_devices_certificate(
     assert (closed["sent"], closed["received"]) == (5, 5)
 
 
+@pytest.mark.parametrize("lost", ["key", "certificate"])
+def test_an_identity_that_cannot_be_used_is_said_and_done_without(
+    lost: str, made: Identities, device: Path, run: Callable[..., Running], tmp_path: Path
+) -> None:
+    server = Server(made.server, made.client_ca, tmp_path, ssl.TLSVersion.TLSv1_3)
+    (device / {"key": "device.key", "certificate": "client.pem"}[lost]).unlink()
+    tunnel = run(server.port, device)
+    with tunnel.connect() as sock:
+        sock.sendall(b"hello")
+        assert sock.recv(100) == b"HELLO"
+    said = tunnel.wait("no-identity")["error"]
+    assert said == "no-client-key" if lost == "key" else said.startswith("FileNotFoundError")
+    server.settle()
+    assert server.client_certificates == 0
+    server.close()
+
+
 def test_a_refused_peer_gets_not_one_byte_and_the_program_a_closed_connection(
     version: Any, made: Identities, device: Path, run: Callable[..., Running], tmp_path: Path
 ) -> None:

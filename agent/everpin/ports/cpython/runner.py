@@ -11,7 +11,7 @@ from ..dial import dial
 from ..link import Link
 from ..runner import Runner
 from ..session import Session
-from . import systemd, tls
+from . import identity, systemd
 from .config import AgentConfig, ConfigFileError, chosen
 from .lines import emit
 from .shared import explain
@@ -40,7 +40,7 @@ class CPythonPort:
 
     def open(self, agent: "Agent", host: str, port: int) -> Session:
         """Return a session that is up; raise OSError (a refusal carries `verdict`) or a `PeerError`."""
-        context = tls.ssl_context(agent, self._device.client_cert, self._device.client_key)
+        context, _ = identity.context(agent, self._device)
         raw = dial(host, port, _CONNECT_TIMEOUT_S)
         try:
             sock = context.wrap_socket(raw, server_hostname=host)

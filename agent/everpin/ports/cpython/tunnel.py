@@ -14,7 +14,7 @@ import asyncio
 import socket
 
 from ..fetch import describe
-from . import systemd, tls
+from . import identity, systemd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,14 +137,14 @@ class Tunnel:
 
     async def _open(self, peer: _Peer) -> "tuple[StreamReader, StreamWriter]":
         """Return a connection to an accepted peer; raise OSError (a refusal carries `verdict`)."""
-        device = self._trust.device
-        # A sealed key that does not open costs the identity, and it is for the peer to say what that is worth.
-        cert = None if device.client_key is None else device.client_cert
+        context, problem = identity.context(peer, self._trust.device)
+        if problem:
+            self._say("no-identity", problem)
         async with asyncio.timeout(_CONNECT_S):
             return await asyncio.open_connection(
                 self._host,
                 self._port,
-                ssl=tls.ssl_context(peer, cert, device.client_key),
+                ssl=context,
                 limit=_BUFFER,
                 happy_eyeballs_delay=0.25,  # RFC 8305: a name may have an address that nothing answers on
                 ssl_shutdown_timeout=_BYE_S,
