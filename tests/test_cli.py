@@ -196,6 +196,8 @@ def test_the_agent_s_own_verbs_reach_their_modules(monkeypatch: pytest.MonkeyPat
         ["tunnel", "--to", "h"],
         ["tunnel", "--to", "::1:5"],
         ["tunnel", "--to", "h:65536"],
+        ["tunnel", "--to", "a..b:1"],
+        ["tunnel", "--to", ".b:1"],
         ["tunnel", "--to", "h:1", "--device", "d", "--config", "f"],
         ["tunnel", "--to", "h:1", "--max-connections", "0"],
     ],

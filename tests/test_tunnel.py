@@ -100,6 +100,8 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     yield start
     for tunnel in started:
         tunnel.child.stop()
+    # However it ended: what it says are its lines.
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.fixture

@@ -122,8 +122,7 @@ class Tunnel:
             elif refused is None:
                 self._say("unreachable", describe(error))
         except asyncio.CancelledError:
-            if not peer.ended:
-                raise  # the whole program ends
+            pass  # by the policy, or with the whole program: this task is over either way
         finally:
             del self._live[task]
             if peer.ended:

@@ -36,7 +36,12 @@ def address(text: str) -> "tuple[str, int]":
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 0xFFFF or (":" in host and host[0] != "["):
         raise argparse.ArgumentTypeError(f"{text}: say HOST:PORT, an IPv6 address as [::1]:PORT")
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text}: {host} is no host name") from None
+    return host, int(port)
 
 
 def _connections(text: str) -> int:
