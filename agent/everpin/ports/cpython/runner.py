@@ -4,17 +4,16 @@ import signal
 import sys
 import time
 
-from ...core.errors import FlashError
 from ..clock import Clock, sleep
-from ..device import ConfigError, Device
+from ..device import Device
 from ..dial import dial
 from ..link import Link
 from ..runner import Runner
 from ..session import Session
 from . import identity, systemd
-from .config import AgentConfig, ConfigFileError, chosen
+from .config import AgentConfig, ConfigFileError
 from .lines import emit
-from .shared import explain
+from .shared import opened
 from .state_file import StateFile
 
 TYPE_CHECKING = False
@@ -77,17 +76,11 @@ class _Service:
 
 def main(args: "argparse.Namespace") -> int:
     """Run the agent of a device folder; `args` as ports/cpython/verbs.py has them."""
-    folder = ""
     try:
-        config = chosen(args)
-        folder = config.device
-        device = Device(folder)
+        config, device = opened(args, Device)
     except ConfigFileError as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return problem.status
-    except (ConfigError, FlashError, OSError) as error:
-        print(f"everpin: {explain(error, folder)}", file=sys.stderr)
-        return 1
     config.json = config.json or args.json
     signal.signal(signal.SIGTERM, _stop)
     service = _Service(device.agent, config)

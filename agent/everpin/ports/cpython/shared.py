@@ -14,12 +14,18 @@ import os
 from ...core.errors import FLASH, FlashError, MisuseError
 from ..clock import Clock
 from ..device import ConfigError, Device, open_flash, read_config
+from .config import ConfigFileError, chosen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    import argparse
+    from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from ...core.verdict import Verdict
+    from .config import AgentConfig
+
+    Opened = TypeVar("Opened")
 
 # A writer commits in three or four steps, each followed by an fsync; two equal copies come soon.
 _TRIES = 64
@@ -143,3 +149,14 @@ def explain(error: "Any", folder: str) -> str:
         return f"{os.path.join(folder, 'flash.img')}: {error.name}; provision the device again"
     where = getattr(error, "filename", None) or folder
     return f"{where}: {getattr(error, 'strerror', None) or error}"
+
+
+def opened(
+    args: "argparse.Namespace", how: "Callable[[str], Opened]"
+) -> "tuple[AgentConfig, Opened]":
+    """Return the configuration that a command's arguments choose, and its device folder opened by `how`; raise `ConfigFileError`."""
+    config = chosen(args)
+    try:
+        return config, how(config.device)
+    except (ConfigError, FlashError, OSError) as error:
+        raise ConfigFileError(explain(error, config.device)) from None

@@ -6,11 +6,9 @@ import os
 import sys
 import time
 
-from ...core.errors import FlashError
-from ..device import ConfigError
 from . import state_file
-from .config import ConfigFileError, chosen
-from .shared import explain, reader
+from .config import ConfigFileError
+from .shared import opened, reader
 from .status import gather
 
 TYPE_CHECKING = False
@@ -119,17 +117,11 @@ def screen(facts: "dict[str, Any]") -> "list[str]":
 
 def main(args: "argparse.Namespace") -> int:
     """Print a device's status; `args` as ports/cpython/verbs.py has them."""
-    folder = ""
     try:
-        config = chosen(args)
-        folder = config.device
-        device = reader(folder)
+        config, device = opened(args, reader)
     except ConfigFileError as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return problem.status
-    except (ConfigError, FlashError, OSError) as error:
-        print(f"everpin: {explain(error, folder)}", file=sys.stderr)
-        return 1
     running = state_file.read(config.state_file) if config.state_file else {}
     if config.state_file and not os.path.exists(config.state_file):
         running = {"running": False}

@@ -6,12 +6,10 @@ import signal
 import socket
 import sys
 
-from ...core.errors import FlashError
-from ..device import ConfigError
 from . import systemd
-from .config import ConfigFileError, chosen
+from .config import ConfigFileError
 from .lines import emit
-from .shared import SharedTrust, explain
+from .shared import SharedTrust, opened
 from .tunnel import Tunnel
 
 TYPE_CHECKING = False
@@ -115,19 +113,12 @@ async def _run(tunnel: Tunnel, socks: "list[socket.socket]", log: "Any", to: str
 
 def main(args: "argparse.Namespace") -> int:
     """Serve until SIGTERM or SIGINT; `args` as ports/cpython/verbs.py has them."""
-    folder = ""
     try:
-        config = chosen(args)
-        folder = config.device
-        trust = SharedTrust(folder)
+        config, trust = opened(args, SharedTrust)
         socks = listeners(args.listen, args.allow_remote)
     except (ConfigFileError, _Refused) as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return problem.status
-    except (ConfigError, FlashError, OSError) as error:
-        print(f"everpin: {explain(error, folder)}", file=sys.stderr)
-        return 1
-
     as_json = args.json or config.json
 
     def log(event: "dict[str, Any]") -> None:
