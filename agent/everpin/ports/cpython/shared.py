@@ -91,7 +91,6 @@ class SharedTrust:
     def __init__(self, folder: str) -> None:
         """Read a device folder; raise `ConfigError`, `FlashError` or OSError."""
         self._folder = folder
-        self.generation = 1
         self.problem = ""
         self._seen: tuple[int, ...] = self._mark()
         # A file's time has the grain of a clock tick: what was written in the same tick as what we read leaves no mark, so the
@@ -99,6 +98,13 @@ class SharedTrust:
         self._settled = False
         self.device = reader(folder)
         self._clock = Clock(self.device.time_source)
+        # What is added to the generation of the agent that reads, a new one for each change of the region.
+        self._before = 0
+
+    @property
+    def generation(self) -> int:
+        """Return a number that rises whenever what is trusted changes."""
+        return self._before + self.device.agent.generation
 
     def _mark(self) -> "tuple[int, ...]":
         found = []
@@ -108,31 +114,34 @@ class SharedTrust:
         return tuple(found)
 
     def refresh(self) -> bool:
-        """Look at the region; return whether what is trusted has changed."""
+        """Look at the region and at the clock; return whether what is trusted has changed."""
+        held = self.generation
         try:
-            mark = self._mark()
-            if mark == self._seen and self._settled:
-                return False
-            self._settled = mark == self._seen
-            self._seen = mark
-            device = reader(self._folder)
+            self._look()
+            self.problem = ""
         except (ConfigError, FlashError, OSError) as error:
             self._settled = False
             self.problem = explain(error, self._folder)
-            return False
-        self.problem = ""
-        changed = device.agent.trust_digest() != self.device.agent.trust_digest()
-        self.device = device
-        if changed:
-            self.generation += 1
-        return changed
+        self.device.agent.tell(*self._clock.now())
+        return self.generation != held
 
-    def verdict(self, host: str, chain: "list[bytes]") -> "Verdict":
-        """Return the agent's verdict under what the region says now."""
+    def _look(self) -> None:
+        mark = self._mark()
+        if mark == self._seen and self._settled:
+            return
+        self._settled = mark == self._seen
+        self._seen = mark
+        held, old = self.generation, self.device.agent
+        self.device = reader(self._folder)
+        new = self.device.agent
+        changed = new.trust_digest() != old.trust_digest()
+        self._before = held - new.generation + (1 if changed else 0)
+
+    def verdict(self, host: str, chain: "list[bytes]", *evidence: "Any") -> "Verdict":
+        """Return the agent's verdict under what the region says now; `evidence` is what else a port has to show it."""
         self.refresh()
         agent = self.device.agent
-        agent.tell(*self._clock.now())
-        found = agent.verdict(host, chain)
+        found = agent.verdict(host, chain, *evidence)
         found.generation = self.generation
         agent.drain()
         return found

@@ -38,6 +38,7 @@ class _Peer:
     def __init__(self, trust: "SharedTrust") -> None:
         self._trust = trust
         self._chain: list[bytes] = []
+        self._evidence: tuple[Any, ...] = ()
         self.found: Verdict | None = None
         self.ended = ""  # by the policy: the error's name
 
@@ -45,9 +46,10 @@ class _Peer:
     def generation(self) -> int:
         return self._trust.generation
 
-    def verdict(self, host: str, chain: "list[bytes]") -> "Verdict":
+    def verdict(self, host: str, chain: "list[bytes]", *evidence: "Any") -> "Verdict":
         self._chain = chain
-        self.found = self._trust.verdict(host, chain)
+        self._evidence = evidence
+        self.found = self._trust.verdict(host, chain, *evidence)
         return self.found
 
     def completed(self, verdict: "Verdict") -> None:
@@ -57,7 +59,7 @@ class _Peer:
         """Ask again if the trust has changed since the verdict; `ended` says when an accepted peer is refused now."""
         held = self.found
         if held is not None and held.accepted and held.generation != self.generation:
-            found = self.verdict(held.host, self._chain)
+            found = self.verdict(held.host, self._chain, *self._evidence)
             if not found.accepted:
                 self.ended = found.name
 
