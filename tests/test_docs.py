@@ -57,14 +57,20 @@ def test_every_shown_verb_exists(page: Path) -> None:
         assert words[1] in known, line
 
 
-def test_the_readmes_commands_take_the_options_that_it_shows(
-    capsys: pytest.CaptureFixture[str],
+# Words behind a verb that are no argument of it.
+ACTIONS = ("new", "add", "run", "status", "install")
+GUIDES = ["README.md", "docs/tunnel.md", "docs/adoption.md"]
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_a_guides_commands_take_the_options_that_it_shows(
+    page: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = re.findall(r"^    (everpin [a-z].*)$", (TOP / "README.md").read_text(), re.MULTILINE)
-    assert len(shown) >= 8
+    shown = re.findall(r"^    (everpin [a-z].*)$", (TOP / page).read_text(), re.MULTILINE)
+    assert shown
     for line in shown:
         words = shlex.split(line, comments=True)[1:]
-        actions = [word for word in words[1:2] if word in ("new", "add", "run")]
+        actions = [word for word in words[1:2] if word in ACTIONS]
         assert cli.main([words[0], *actions, "--help"]) == 0
         help_text = capsys.readouterr().out
         for option in (word for word in words if word.startswith("--")):

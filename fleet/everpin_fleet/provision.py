@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from everpin import crypto
 from everpin.core import factory, sealing, store
 from everpin.core.errors import FlashError, MisuseError, PeerError
+from everpin.ports import sectorfiles
 from everpin.ports.fileflash import FileFlash, create
 
 from . import archive, files
@@ -47,6 +49,28 @@ def _key_der(path: Path) -> bytes:
     )
 
 
+def _line(path: Path | None) -> str | None:
+    """Return what a secret file's one line says."""
+    if path is None:
+        return None
+    try:
+        return files.read_secret(path).rstrip(b"\r\n").decode()
+    except UnicodeDecodeError:
+        raise OperatorError("this is no text", str(path)) from None
+
+
+def _as_sectors(image: Path, place: Path) -> None:
+    """Turn an image into a file for each sector: littlefs copies what lies behind a write in one large file."""
+    part = place.with_name("sectors.new")
+    shutil.rmtree(part, ignore_errors=True)
+    flash = FileFlash(str(image), store.REGION_BYTES, store.SECTOR, False)
+    sectorfiles.copy_from(flash, str(part))
+    flash.close()
+    shutil.rmtree(place, ignore_errors=True)
+    part.replace(place)
+    image.unlink()
+
+
 def provision(
     folder: Path,
     policy: Policy,
@@ -58,19 +82,22 @@ def provision(
     client_cert: Path | None = None,
     client_key: Path | None = None,
     timing: dict[str, float] | None = None,
+    wifi_ssid: str | None = None,
+    wifi_password_file: Path | None = None,
+    sectors: bool = False,
 ) -> tuple[int, int]:
-    """Make `out/flash.img` and `out/device.json`; return the number of the pins burnt in."""
-    image = out / "flash.img"
-    if image.exists() and not force:
-        raise OperatorError(
-            "this device is provisioned", str(image), "--force makes it anew and forgets its state"
-        )
+    """Make `out/flash.img` (or `out/sectors/`, for a board's littlefs) and `out/device.json`; return the number of the pins burnt in."""
+    image, folder_of_sectors = out / "flash.img", out / "sectors"
+    for held in (image, folder_of_sectors):
+        if held.exists() and not force:
+            raise OperatorError(
+                "this device is provisioned",
+                str(held),
+                "--force makes it anew and forgets its state",
+            )
     number, pins = archive.newest(folder)
-    password = (
-        None
-        if password_file is None
-        else files.read_secret(password_file).rstrip(b"\r\n").decode()
-    )
+    password = _line(password_file)
+    wifi = None if wifi_ssid is None else (wifi_ssid, _line(wifi_password_file) or "")
     cert = None if client_cert is None else files.read(client_cert)
     key = None if client_key is None else _key_der(client_key)
     root = files.read(archive.root_path(folder, number[0]))
@@ -86,7 +113,7 @@ def provision(
         policy.fleet,
         device,
         os.urandom(sealing.NONCE_BYTES),
-        factory.encode_secrets(factory.Secrets(user, password, key)),
+        factory.encode_secrets(factory.Secrets(user, password, key, wifi)),
     )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +123,10 @@ def provision(
         store.provision(flash, body, sealed)
         store.Store(flash).load()  # the device's own code has the last word
         flash.close()
-        part.replace(image)
+        if sectors:
+            _as_sectors(part, folder_of_sectors)
+        else:
+            part.replace(image)
     except (PeerError, FlashError) as error:
         raise OperatorError(
             f"the image is not one a device would start from ({error.name})", str(image)
@@ -104,7 +134,10 @@ def provision(
     except OSError as error:
         raise OperatorError(str(error.strerror), str(out)) from None
     files.write(out / "device.key", secret, 0o600)
-    config: dict[str, object] = {"flash": "flash.img", "device_key": "device.key"}
+    config: dict[str, object] = {
+        "flash": "sectors" if sectors else "flash.img",
+        "device_key": "device.key",
+    }
     if cert is not None:
         files.write(out / "client.pem", cert)
         config["client_cert"] = "client.pem"

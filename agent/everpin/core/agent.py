@@ -165,15 +165,6 @@ class Agent:
         """Return the time when its source is one that signed policy trusts with dates (DESIGN section 6)."""
         return self._now if self._source in self.trust.pins.sources else None
 
-    def _age(self) -> None:
-        new = self._peers.aged(self.trust, self.clock())
-        if new is None:
-            return
-        self.generation += 1  # live sessions are judged again
-        for name in new:
-            self.events.note(report.EXPIRED, name, 0, self.number, None, self._now)
-            self._say("expired", host=name)
-
     # ---- documents ---------------------------------------------------------------------------------------------------
 
     def topics(self, rescue: bool = False) -> "list[str]":
@@ -309,6 +300,19 @@ class Agent:
 
     # ---- life --------------------------------------------------------------------------------------------------------
 
+    def tell(self, now: "int | None", source: str = "") -> None:
+        """Say what time it is, for who asks for verdicts and never polls; `poll` does it by itself."""
+        # DESIGN section 6: below the floor a clock is wrong, most often one that was never set.
+        known = now is not None and now >= self.trust.marks.floor
+        self._now = now if known else None
+        self._source = source if known else ""
+        new = self._peers.aged(self.trust, self.clock())
+        if new is not None:
+            self.generation += 1  # live sessions are judged again
+            for name in new:
+                self.events.note(report.EXPIRED, name, 0, self.number, None, self._now)
+                self._say("expired", host=name)
+
     def poll(
         self, now: "int | None" = None, source: str = "", uptime: "float | None" = None
     ) -> "tuple[Any, ...]":
@@ -321,11 +325,7 @@ class Agent:
         ("rescue", carrier, s)     ask a carrier for `topics(rescue=True)` within s seconds, then call `rescued`
         ("wait", s)                nothing is due for s seconds
         """
-        # DESIGN section 6: below the floor a clock is wrong, most often one that was never set.
-        known = now is not None and now >= self.trust.marks.floor
-        self._now = now if known else None
-        self._source = source if known else ""
-        self._age()
+        self.tell(now, source)
         plan = self._schedule
         plan.advance(uptime if uptime is not None else float(now or 0))
         if self.state == state.ONLINE:

@@ -107,6 +107,19 @@ class Store:
                     pass  # of another release
         raise FlashError(errors.NOT_PROVISIONED)
 
+    def document(self, digest: bytes) -> "bytes | None":
+        """Return the verbatim root or pins document with that SHA-256, None when flash does not hold it any longer."""
+        made = self.factory()
+        found = [made.root, made.pins]
+        for slot in self._root + self._pins:
+            item = slot.load()
+            if item is not None:
+                found.append(item[1])
+        for data in found:
+            if sha256(data).digest() == digest:
+                return data
+        return None
+
     def sealed_secrets(self) -> "list[bytes]":
         """Return the bodies of the secrets records that are whole, newest first; `factory.open_secrets` opens them."""
         found = []

@@ -19,7 +19,7 @@ def add(verbs: "Verbs") -> None:
         verbs,
         "provision",
         "write a device's flash image and configuration",
-        "everpin provision meter-17 --out devices/meter-17",
+        "everpin provision meter-17 --out devices/meter-17\neverpin provision lamp-3 --sectors --wifi-ssid Plant --wifi-password-file plant.pw",
         _provision,
     )
     made.add_argument("device", metavar="DEVICE")
@@ -29,6 +29,13 @@ def add(verbs: "Verbs") -> None:
     made.add_argument("--mqtt-password-file", metavar="FILE", help="mode 0600")
     made.add_argument("--client-cert", metavar="FILE", help="for mutual TLS")
     made.add_argument("--client-key", metavar="FILE", help="mode 0600; it is sealed in the image")
+    made.add_argument("--wifi-ssid", metavar="NAME", help="a board's network, sealed in the image")
+    made.add_argument("--wifi-password-file", metavar="FILE", help="mode 0600")
+    made.add_argument(
+        "--sectors",
+        action="store_true",
+        help="a folder with a file for each sector instead of flash.img: for a board's littlefs",
+    )
     machine(made)
 
 
@@ -40,6 +47,8 @@ def _provision(args: argparse.Namespace) -> int:
             "",
             "give --client-cert and --client-key",
         )
+    if args.wifi_password_file is not None and args.wifi_ssid is None:
+        raise OperatorError("a Wi-Fi password without a network", "", "give --wifi-ssid")
     out = Path(args.out) if args.out else folder / "devices" / args.device
     number = provision.provision(
         folder,
@@ -51,6 +60,9 @@ def _provision(args: argparse.Namespace) -> int:
         file(args.mqtt_password_file),
         file(args.client_cert),
         file(args.client_key),
+        wifi_ssid=args.wifi_ssid,
+        wifi_password_file=file(args.wifi_password_file),
+        sectors=args.sectors,
     )
     if args.json:
         print(json.dumps({"device": args.device, "folder": str(out), "number": list(number)}))

@@ -10,6 +10,8 @@ import importlib.util
 import os
 import sys
 
+from . import verbs as device_verbs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +59,11 @@ DELEGATED = {
 }
 
 OWN = {
-    "agent": "run a provisioned device (agent run DIR)",
+    "agent": "run a provisioned device, as a service, and show what it trusts",
     "spki": "print the pin of a certificate, CSR, key or live server",
     "verify": "judge signed documents as a device does",
     "check": "print the verdict that a device would give on a server",
-    "tunnel": "pinned TLS for programs that cannot do it (in a later release)",
+    "tunnel": "a pinned local tunnel, for programs that have no everpin",
 }
 
 _EXAMPLES = """\
@@ -136,28 +138,8 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    agent = verbs.add_parser("agent", description=OWN["agent"], help=OWN["agent"])
-    run = agent.add_subparsers(dest="action", required=True, metavar="run").add_parser(
-        "run",
-        description="Run the agent of a provisioned device until it is stopped.",
-        help="run a provisioned device",
-        allow_abbrev=False,
-    )
-    run.add_argument(
-        "device", metavar="DIR", help="the device's folder, as `everpin provision` wrote it"
-    )
-    run.add_argument("--json", action="store_true", help="one JSON object per event, one per line")
-    run.add_argument(
-        "--once", action="store_true", help="do what is pending, print when to wake, and end"
-    )
-    run.add_argument(
-        "--budget",
-        type=seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="the most time that --once may take (default: 60)",
-    )
-    run.set_defaults(run=_lazily("runner"))
+    device_verbs.agent(verbs, _lazily, OWN["agent"])
+    device_verbs.tunnel(verbs, _lazily, OWN["tunnel"])
 
     spki = own(
         "spki",
@@ -182,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     spki.add_argument(
         "--timeout",
-        type=seconds,
+        type=device_verbs.seconds,
         default=10.0,
         metavar="SECONDS",
         help="for a live server (default: 10)",
@@ -232,19 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--agent", metavar="DIR", help="judge by this copy of agent/")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_lazily("check"))
-
-    verbs.add_parser("tunnel", description=OWN["tunnel"], help=OWN["tunnel"]).set_defaults(
-        run=_later
-    )
     return parser
-
-
-def seconds(text: str) -> float:
-    value = float(text)
-    # Not a number compares false with everything, so the test is for what is wanted.
-    if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text}: say more than 0 seconds and at most a day")
-    return value
 
 
 def _lazily(name: str) -> "Callable[[argparse.Namespace], int]":
@@ -259,11 +229,6 @@ def _lazily(name: str) -> "Callable[[argparse.Namespace], int]":
 
 def _say(text: str) -> None:
     print("everpin: " + text, file=sys.stderr)
-
-
-def _later(args: argparse.Namespace) -> int:
-    _say(f"'{args.verb}' comes in a later release")
-    return 2
 
 
 def lacking(extra: str) -> "list[str]":

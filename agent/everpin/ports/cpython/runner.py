@@ -1,19 +1,20 @@
 """`everpin agent run`: the runner on CPython, over blocking sockets with everpin's TLS context."""
 
-import json
-import os
 import signal
 import sys
 import time
 
-from ...core.errors import FlashError
 from ..clock import Clock, sleep
-from ..device import ConfigError, Device
+from ..device import Device
 from ..dial import dial
 from ..link import Link
 from ..runner import Runner
 from ..session import Session
-from . import tls
+from . import identity, systemd
+from .config import AgentConfig, ConfigFileError
+from .lines import emit
+from .shared import opened
+from .state_file import StateFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ...core.agent import Agent
 
+_FEED_S = 5.0  # of systemd's watchdog
 _CONNECT_TIMEOUT_S = 15.0
 
 
@@ -37,7 +39,7 @@ class CPythonPort:
 
     def open(self, agent: "Agent", host: str, port: int) -> Session:
         """Return a session that is up; raise OSError (a refusal carries `verdict`) or a `PeerError`."""
-        context = tls.ssl_context(agent, self._device.client_cert, self._device.client_key)
+        context, _ = identity.context(agent, self._device)
         raw = dial(host, port, _CONNECT_TIMEOUT_S)
         try:
             sock = context.wrap_socket(raw, server_hostname=host)
@@ -47,52 +49,51 @@ class CPythonPort:
         return Session(Link(sock), agent, self.uptime)
 
 
-def _plain(value: "Any") -> "Any":
-    return value.hex() if isinstance(value, bytes) else value
-
-
-def _print(event: "dict[str, Any]", as_json: bool) -> None:
-    if as_json:
-        line = json.dumps(event, default=_plain, sort_keys=True)
-    else:
-        said = " ".join(
-            f"{key}={value}"
-            for key, value in sorted(event.items())
-            if key not in ("event", "trust_digest")
-        )
-        line = f"{time.strftime('%H:%M:%S')} {event['event']} {said}"
-    print(line, flush=True)
-
-
 def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
+class _Service:
+    """What the runner tells the outside: log lines, the state file, systemd."""
+
+    def __init__(self, agent: "Agent", config: AgentConfig) -> None:
+        self._json = config.json
+        self._state = StateFile(config.state_file, agent) if config.state_file else None
+        self._fed = -_FEED_S
+
+    def log(self, event: "dict[str, Any]") -> None:
+        emit(event, self._json)
+        if self._state is not None:
+            self._state.event(event)
+
+    def feed(self) -> None:
+        if self._state is not None:
+            self._state.step()
+        if time.monotonic() - self._fed > _FEED_S:
+            self._fed = time.monotonic()
+            systemd.notify("WATCHDOG=1")
+
+
 def main(args: "argparse.Namespace") -> int:
-    """Run the agent of a device folder (`args.device`); `args.json` and `args.once` as the command line has them."""
+    """Run the agent of a device folder; `args` as ports/cpython/verbs.py has them."""
     try:
-        device = Device(args.device)
-    except ConfigError as error:
-        print(f"everpin: {error}", file=sys.stderr)
-        return 1
-    except FlashError as error:
-        print(
-            f"everpin: {os.path.join(args.device, 'flash.img')}: {error.name}; provision the device again",
-            file=sys.stderr,
-        )
-        return 1
-    except OSError as error:
-        print(f"everpin: {args.device}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        config, device = opened(args, Device)
+    except ConfigFileError as problem:
+        print(f"everpin: {problem}", file=sys.stderr)
+        return problem.status
+    config.json = config.json or args.json
     signal.signal(signal.SIGTERM, _stop)
-    runner = Runner(device.agent, CPythonPort(device), lambda event: _print(event, args.json))
+    service = _Service(device.agent, config)
+    runner = Runner(device.agent, CPythonPort(device), service.log, service.feed)
+    systemd.notify("READY=1")
     try:
         if args.once:
             done = runner.run_once(args.budget)
-            _print({"event": "done", **done}, args.json)
+            emit({"event": "done", **done}, config.json)
             return 0 if done["online"] else 1
         runner.run()
     except KeyboardInterrupt:
+        systemd.notify("STOPPING=1")
         runner.close()
         return 0
     finally:

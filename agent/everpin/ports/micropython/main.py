@@ -1,4 +1,4 @@
-"""The runner on MicroPython: `micropython -m everpin.ports.micropython.main DEVICE-FOLDER`, or `main(folder)` from a board's main.py.
+"""The runner on MicroPython: `micropython -m everpin.ports.micropython.main DEVICE-FOLDER`, or `main(device)` from a board's main.py.
 
 Prints one JSON line for each event.
 """
@@ -15,6 +15,7 @@ from . import tls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ...core.agent import Agent
@@ -44,10 +45,18 @@ def _print(event: "dict[str, Any]") -> None:
     print(json.dumps(event))
 
 
-def main(folder: str, once_s: "float | None" = None) -> "dict[str, Any] | None":
-    """Run the agent of a device folder for ever, or once within `once_s` seconds (for boards that sleep deeply)."""
-    device = Device(folder)
-    runner = Runner(device.agent, MicroPythonPort(device), _print)
+def main(
+    device: "str | Device",
+    once_s: "float | None" = None,
+    feed: "Callable[[], None] | None" = None,
+) -> "dict[str, Any] | None":
+    """Run the agent of a device (or its folder) for ever, or once within `once_s` seconds (for boards that sleep deeply).
+
+    `feed` is called in every step: a watchdog's `feed`, or the application's own work. A step may take as long as a dial or a visit
+    to a rescue carrier, half a minute.
+    """
+    opened = Device(device) if isinstance(device, str) else device
+    runner = Runner(opened.agent, MicroPythonPort(opened), _print, feed)
     if once_s is not None:
         return runner.run_once(once_s)
     runner.run()
