@@ -1,7 +1,6 @@
 """What is requests' and aiohttp's own: the adapter, the connector, and the verdict behind any library's error."""
 
 import asyncio
-import gc
 import pickle
 import ssl
 import subprocess
@@ -37,11 +36,6 @@ def server(pki_set: Any, tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def _drain(server: Server) -> None:
-    gc.collect()  # urllib3 closes a pool when its last reference goes
-    server.drain()
-
-
 # ---- requests -----------------------------------------------------------------------------------------------------------
 
 
@@ -58,7 +52,7 @@ def test_requests_own_context_does_not_take_the_place_of_the_adapters(
         with pytest.raises(requests.exceptions.SSLError) as caught:
             session.get(url, timeout=10)
     assert everpin.refusal(caught.value) is not None
-    _drain(server)
+    server.drain()
     assert server.application == []
 
 
@@ -76,7 +70,7 @@ def test_a_certificate_of_one_request_stays_with_its_host(
         policy.host = "127.0.0.1"
         policy.generation += 1
         session.get(f"https://127.0.0.1:{server.port}{PATH}", timeout=10)
-    _drain(server)
+    server.drain()
     assert (
         server.client_certificates == 1 and b"".join(server.application).count(PATH.encode()) == 2
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import socket
 import ssl
 import threading
@@ -86,11 +85,6 @@ def _fails(get: Callable[[], Any]) -> str:
     return found.name
 
 
-def _drain(server: Server) -> None:
-    gc.collect()  # urllib3 closes a pool when its last reference goes
-    server.drain()
-
-
 def _sum(server: Server) -> int:
     return b"".join(server.application).count(SECRET.encode())
 
@@ -114,7 +108,7 @@ def test_a_kept_connection_whose_peer_is_no_longer_accepted_carries_nothing_more
         policy.generation += 1
         assert get() == b"ok"
         assert len(policy.done) == 2
-    _drain(server)
+    server.drain()
     assert _sum(server) == 3
 
 
@@ -136,7 +130,7 @@ def test_a_retry_asks_anew_and_finds_the_server_s_next_key(
             assert everpin.refusal(error) is not None
             assert get() == b"ok"
         assert len(policy.done) == 2
-    _drain(server)
+    server.drain()
     assert _sum(server) == 2
 
 

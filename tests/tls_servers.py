@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import gc
 import socket
 import ssl
 import threading
@@ -154,6 +155,7 @@ class Server:
 
     def drain(self) -> None:
         """Wait until every connection made so far has ended and is in the logs; the clients have closed theirs."""
+        gc.collect()  # urllib3 leaves pools, aiohttp 3.10 tunnels without TLS, to the collector
         # The listener takes them in order: when this one was taken, all before it were.
         with socket.create_connection(("127.0.0.1", self.port), 5) as last:
             mine = last.getsockname()
