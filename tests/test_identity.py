@@ -12,6 +12,7 @@ from documents import Fleet
 from everpin.core.errors import PeerError
 from everpin.ports.cpython.runner import CPythonPort
 from everpin.ports.device import Device
+from hostile import CONNACK
 from tls_servers import Identities, Server, identities
 
 
@@ -22,7 +23,9 @@ def made() -> Identities:
 
 @pytest.fixture
 def server(made: Identities, tmp_path: Path) -> Iterator[Server]:
-    up = Server(made.server, made.client_ca, tmp_path, ssl.TLSVersion.TLSv1_3, mqtt=True)
+    up = Server(
+        made.server, made.client_ca, tmp_path, ssl.TLSVersion.TLSv1_3, answer=lambda _: CONNACK
+    )
     yield up
     up.close()
 

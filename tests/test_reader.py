@@ -147,9 +147,10 @@ def test_a_region_that_has_not_changed_for_a_while_is_not_read_again(
     device = OneDevice(tmp_path / "fleet", made.server)
     image = device.path / "flash.img"
     an_hour_ago = time.time() - 3600
-    os.utime(image, (an_hour_ago, an_hour_ago))
+    for file in (image, device.path / "device.json"):
+        os.utime(file, (an_hour_ago, an_hour_ago))
     reader = everpin.Reader(str(device.path))
-    monkeypatch.setattr("everpin.ports.cpython.reader.open_flash", None)
+    monkeypatch.setattr("everpin.ports.cpython.shared.open_flash", None)
     assert reader.verdict("localhost", _chain(made.server)).accepted
     assert reader.generation == 1
 
@@ -177,7 +178,9 @@ class Alone(Policy):
         finally:
             self._inside.release()
 
-    def verdict(self, host: str, chain: list[bytes]) -> Verdict:
+    def verdict(
+        self, host: str, chain: list[bytes], platform: Any = None, store: Any = None
+    ) -> Verdict:
         found: Verdict = self._alone(super().verdict, host, chain)
         return found
 

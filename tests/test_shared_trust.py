@@ -54,19 +54,6 @@ def test_a_newer_document_is_seen_and_a_journal_changes_nothing(
     writer.close()
 
 
-def test_a_change_that_left_no_trace_in_the_files_time_is_seen_by_the_next_look(
-    folder: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trust = SharedTrust(str(folder))
-    # A clock tick that is as long as this test.
-    monkeypatch.setattr(trust, "_mark", lambda: (1,))
-    trust.refresh()
-    writer = Writer(folder)
-    writer.take(document(fleet, 2, "localhost", spare(3), spare(4)))
-    writer.close()
-    assert trust.refresh(), "the first look after a new mark is not the last"
-
-
 def test_a_copy_that_was_torn_by_the_writer_is_taken_again(
     folder: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

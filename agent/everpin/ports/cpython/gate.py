@@ -101,12 +101,14 @@ class Gate:
         self._platform: list[bytes] | None = None
         self.verdict: Verdict | None = None
         self.done = False
-        self._dead: PinRefused | None = None
+        # The refusal that ended it: raised anew each time, for an exception holds the frames that it went through.
+        self._dead: Verdict | None = None
+        self._told = False
 
     def _refuse(self, verdict: "Verdict") -> None:
         self._held.read()
-        self._dead = PinRefused(verdict)
-        raise self._dead
+        self._dead = verdict
+        raise PinRefused(verdict)
 
     def _served(self) -> "list[bytes]":
         # Public as get_unverified_chain() from 3.13; the object below it has had it since 3.10.
@@ -147,7 +149,7 @@ class Gate:
     def handshake(self) -> None:
         """Go on with the handshake; raise SSLWantReadError while it needs more, `PinRefused` for a refusal."""
         if self._dead is not None:
-            raise self._dead
+            raise PinRefused(self._dead)
         if self.done:
             return
         try:
@@ -179,14 +181,15 @@ class Gate:
                 self._ask(chain)
 
     def completed(self) -> None:
-        """Tell the policy, once the last flight has left."""
-        if self.verdict is not None:
+        """Tell the policy, once: the peer has proved that it holds its key."""
+        if self.verdict is not None and not self._told:
+            self._told = True
             self._policy.completed(self.verdict)
 
     def check(self) -> None:
         """Raise unless the policy as it is now accepts this peer: before each write, and before a read is delivered."""
         if self._dead is not None:
-            raise self._dead
+            raise PinRefused(self._dead)
         if self.verdict is None or not self.done:
             raise NotReady(1, "everpin: no verdict yet: call do_handshake() first")
         if self.verdict.generation != self._policy.generation:

@@ -10,6 +10,7 @@ What a reader finds out, it keeps to itself: it confirms no host and reports not
 
 import errno
 import os
+import time
 
 from ...core.errors import FLASH, FlashError, MisuseError
 from ..clock import Clock
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
     Opened = TypeVar("Opened")
 
+# A file system's times have steps (a jiffy, two seconds on FAT): what was written so shortly before it was read may be written
+# again without a newer time, so it is read once more.
+_STEP_NS = 2_100_000_000
 # A writer commits in three or four steps, each followed by an fsync; two equal copies come soon.
 _TRIES = 64
 
@@ -93,11 +97,9 @@ class SharedTrust:
         """Read a device folder; raise `ConfigError`, `FlashError` or OSError."""
         self._folder = folder
         self.problem = ""
-        self._seen: tuple[int, ...] = self._mark()
-        # A file's time has the grain of a clock tick: what was written in the same tick as what we read leaves no mark, so the
-        # next refresh reads once more.
-        self._settled = False
         self.device = reader(folder)
+        self._seen: tuple[int, ...] = ()
+        self._settled = False
         self._clock = Clock(self.device.time_source)
         # What is added to the generation of the agent that reads, a new one for each change of the region.
         self._before = 0
@@ -130,7 +132,7 @@ class SharedTrust:
         mark = self._mark()
         if mark == self._seen and self._settled:
             return
-        self._settled = mark == self._seen
+        self._settled = time.time_ns() - max(mark) > _STEP_NS
         self._seen = mark
         held, old = self.generation, self.device.agent
         self.device = reader(self._folder)
