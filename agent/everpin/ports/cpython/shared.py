@@ -103,6 +103,7 @@ class SharedTrust:
         self._clock = Clock(self.device.time_source)
         # What is added to the generation of the agent that reads, a new one for each change of the region.
         self._before = 0
+        self._look()  # once more, now that what is wrong would have been said
 
     @property
     def generation(self) -> int:
