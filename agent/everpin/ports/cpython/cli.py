@@ -209,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--at",
         metavar="TIME",
-        help="the time by a clock that the device may believe (ISO 8601, UTC); without it no date is judged",
+        help="the time by a clock that the device believes (ISO 8601, UTC); without it now, when the policy names such a clock, else no date is judged",
     )
     check.add_argument("--agent", metavar="DIR", help="judge by this copy of agent/")
     check.add_argument("--json", action="store_true", help="print one JSON object")
