@@ -1,4 +1,4 @@
-"""`everpin sim`: faults by exhaustion. Exit status: 0 nothing was found, 1 something was, 2 wrong use."""
+"""`everpin sim`: emulated devices, and faults by exhaustion on them. Exit status: 0 nothing was found, 1 something was, 2 wrong use."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import cuts
+from . import build_cli, cuts
 from .micropython import NoMicroPython
 
 _TELL_EVERY_S = 5.0
@@ -35,11 +35,11 @@ update comes into force when it is delivered again (else lost), no number falls 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="everpin sim",
-        description="Faults by exhaustion, on emulated devices.",
-        epilog="everpin sim cuts --help tells more, with examples.",
+        description="Emulated devices, and faults by exhaustion on them.",
+        epilog="everpin sim cuts --help tells more, with examples; so do the others.",
         allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="cuts")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     sweep = verbs.add_parser(
         "cuts",
         help="cut the power at every flash step of an update",
@@ -84,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one JSON object on standard output; progress goes to standard error",
     )
+    sweep.set_defaults(run=_cuts)
+    build_cli.add(verbs)
     return parser
 
 
@@ -121,6 +123,10 @@ def main(argv: list[str]) -> int:
         args = _parser().parse_args(argv[1:])
     except SystemExit as ended:
         return int(ended.code or 0)
+    return int(args.run(args))
+
+
+def _cuts(args: argparse.Namespace) -> int:
     problem = _misused(args)
     if problem:
         _say(problem)
