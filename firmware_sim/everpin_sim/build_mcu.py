@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import debian
-from .cuts import agent_folder
+from .cuts import DEVICE, agent_folder
 from .debian import NotAvailable, Tell
 
 BOARDS = ("an385", "an500")
 SOURCE = Path(__file__).resolve().parent.parent / "boards"
+_NO_SOURCES = shutil.ignore_patterns("__pycache__")
 RAM_BYTES = 524288
 # Stack and static data take so much; the linker script has no more.
 RAM_MIN, RAM_MAX = 32768, 4194304
@@ -116,10 +117,12 @@ def build(
     with _locked(top):
         sources = _sources(top, tell)
         inputs = hashlib.sha256(f"{board} {ram} {sources.name} {_compiler()}".encode())
-        _hash_tree(inputs, SOURCE)
         inputs.update(Path(__file__).read_bytes())
-        # Objects are shared by builds that differ in the agent alone.
+        _hash_tree(inputs, SOURCE, "frozen")
+        # Objects are shared by builds that differ in their frozen Python alone.
         objects = top / "objects" / inputs.hexdigest()[:16]
+        for folder in (SOURCE / "frozen", DEVICE):
+            _hash_tree(inputs, folder)
         for name, path in sorted(files.items()):
             inputs.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
         done = top / "firmware" / inputs.hexdigest()[:16]
@@ -145,9 +148,9 @@ def _compiler() -> str:
     return _run(["arm-none-eabi-gcc", "--version"], SOURCE).splitlines()[0]
 
 
-def _hash_tree(into: "hashlib._Hash", folder: Path) -> None:
+def _hash_tree(into: "hashlib._Hash", folder: Path, but: str = "") -> None:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".md" and "__pycache__" not in path.parts:
+        if path.is_file() and not {but, "__pycache__"} & set(path.relative_to(folder).parts):
             into.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
 
 
@@ -242,9 +245,9 @@ def _build(
     done: Path,
     tell: Tell,
 ) -> None:
-    for name in ("boards", "agent"):
-        shutil.rmtree(objects / name, ignore_errors=True)
-    shutil.copytree(SOURCE, objects / "boards", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(objects / "boards", ignore_errors=True)
+    shutil.copytree(SOURCE, objects / "boards", ignore=_NO_SOURCES)
+    shutil.copytree(DEVICE, objects / "boards" / "device", ignore=_NO_SOURCES)
     # `frozen/manifest.py` takes the agent from beside itself.
     for name, path in files.items():
         target = objects / "boards" / "agent" / name

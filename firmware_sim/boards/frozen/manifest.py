@@ -5,6 +5,9 @@ include("$(MPY_DIR)/extmod/asyncio")
 for name in ("_boot.py", "socket.py"):
     module(name, opt=3)
 if os.path.isdir("../agent"):
-    for name in ("_agent.py", "onboard.py"):
+    for name in ("_agent.py", "onboard.py", "sweep.py"):
         module(name, opt=3)
+    # What judges a device in a sweep, the same files as in process.
+    for name in ("cutflash.py", "lives.py", "oracle.py", "rawrecords.py"):
+        module(name, base_path="../device", opt=3)
     include("../agent/mip/manifest.py")

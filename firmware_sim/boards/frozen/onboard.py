@@ -134,6 +134,16 @@ def take():
     except OSError:
         pass  # there was none
     os.mkdir(FOLDER)
+    for name, data in files():
+        if name == "flash.img":
+            _region(data)
+        else:
+            with open(FOLDER + "/" + name, "wb") as file:
+                file.write(data)
+
+
+def files():
+    """Yield (name, view of its bytes) of every file in the window."""
     window = board.window()
     at = 0
     while True:
@@ -141,11 +151,16 @@ def take():
         if not name:
             return
         data, at = _field(window, at)
-        if bytes(name) == b"flash.img":
-            _region(data)
-        else:
-            with open(FOLDER + "/" + bytes(name).decode(), "wb") as file:
-                file.write(data)
+        yield bytes(name).decode(), data
+
+
+def make():
+    """Make an empty device folder, its region erased."""
+    os.mkdir(FOLDER)
+    if board.medium() != board.MEDIUM_RAW:
+        from everpin.ports import sectorfiles
+
+        sectorfiles.create(_SECTORS)
 
 
 def _field(window, at):

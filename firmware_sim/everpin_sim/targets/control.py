@@ -1,8 +1,10 @@
 """The control page of the emulated boards, read from their header: its constants, and its structure as a view of mapped memory."""
 
+import contextlib
 import ctypes
 import mmap
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,17 @@ class Part:
         """Write bytes of the part, whatever stands there: a programmer's socket, not the board's own flash controller."""
         self._map[offset : offset + len(data)] = data
 
+    def pass_files(self, files: Mapping[str, bytes]) -> None:
+        """Put files into the window: length of the name, name, length of the data, data; a zero behind the last."""
+        packed = b"".join(
+            len(item).to_bytes(4, "little") + item
+            for pair in files.items()
+            for item in (pair[0].encode(), pair[1])
+        )
+        if len(packed) + 4 > self.layout["WINDOW_BYTES"]:
+            raise ValueError("the window is too small for these files")
+        self.write(self.layout["WINDOW_OFFSET"], packed + bytes(4))
+
     def image(self) -> bytes:
         """Return the flash, all of it."""
         return self.read(0, self.layout["FLASH_BYTES"])
@@ -67,4 +80,5 @@ class Part:
     def close(self) -> None:
         """Unmap it."""
         self.page = None  # it holds the map
-        self._map.close()
+        with contextlib.suppress(BufferError):  # so does who holds the page: a traceback, say
+            self._map.close()

@@ -100,6 +100,11 @@ class Machine:
         """Return whether it runs."""
         return self._process.poll() is None
 
+    @property
+    def closed(self) -> bool:
+        """Return whether its console is: it has gone away, or is about to."""
+        return self._ended
+
     def ended(self, timeout_s: float = _ANSWER_S) -> int:
         """Wait until it ends by itself; return its exit code (control.h). Raise `TargetError` when it does not."""
         try:

@@ -12,17 +12,13 @@ from typing import Any
 from everpin.core.store import REGION_BYTES
 
 from .. import build_mcu
+from .bench import REPEATABLE
 from .control import Layout, Part
 from .machine import Machine
 from .modem import Modem
 from .protocol import Target, TargetError
 
 MEDIUMS = ("files", "raw")
-# The emulator's clock counts instructions, and jumps over waits: what a board computes is then the same each time. For a board
-# without network: its time-outs would be over before the host has delivered a byte.
-REPEATABLE = "shift=3,sleep=off"
-# The clock counts instructions, one each nanosecond, and keeps pace with the host's while the board waits.
-COUNTED = "shift=0,sleep=on"
 
 
 class Mcu(Target):
@@ -163,12 +159,7 @@ class Mcu(Target):
             self.part.write(0, image.ljust(self.part.layout["RAW_BYTES"], b"\xff"))
         else:
             files["flash.img"] = image
-        packed = b"".join(
-            len(item).to_bytes(4, "little") + item
-            for pair in files.items()
-            for item in (pair[0].encode(), pair[1])
-        )
-        self.part.write(self.part.layout["WINDOW_OFFSET"], packed + bytes(4))
+        self.part.pass_files(files)
         self._provisioned = True
         self._at_prompt("import onboard; onboard.take()")
 

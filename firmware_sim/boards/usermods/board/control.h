@@ -49,6 +49,7 @@
 #define PHASE_ACKED 9
 #define PHASE_REFUSED 10
 #define PHASE_RESCUE 11
+#define PHASE_OPERATION 12 // an operation of a sweep's path is done
 #define PHASE_PROG 32
 #define PHASE_PROG_DONE 48
 #define PHASE_ERASE 64
@@ -84,6 +85,7 @@ typedef struct {
     uint32_t bad_progs; // bytes whose programming would have to set bits: a mistake of whoever wrote them
     uint32_t lost_files; // 1: a littlefs was there and could not be mounted
     uint32_t counter; // the monotonic counter
+    uint32_t cut_erase; // 1: the step that met the cut was an erase
     uint32_t heap_peak; // bytes in use at most, when the collector was done
     uint32_t stack_peak; // bytes
     uint16_t wear[256]; // erases of each block

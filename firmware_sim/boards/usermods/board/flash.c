@@ -51,8 +51,9 @@ static bool meets_cut(void) {
     return CONTROL->cut_step == CONTROL->steps + 1;
 }
 
-static void done(bool cut) {
+static void done(bool cut, bool erase) {
     if (cut) {
+        CONTROL->cut_erase = erase;
         board_exit(EXIT_POWER_CUT);
     }
     CONTROL->steps++;
@@ -72,7 +73,7 @@ static void nor_program(uint32_t at, const uint8_t *data, uint32_t length) {
         FLASH[at + i] = held & (kind == CUT_RANDOM ? mixed(&state, data[i], 0xff) : data[i]);
     }
     CONTROL->prog_bytes += count;
-    done(cut);
+    done(cut, false);
 }
 
 static void nor_erase(flash_t *self, uint32_t at) {
@@ -90,7 +91,7 @@ static void nor_erase(flash_t *self, uint32_t at) {
     } else {
         memset((uint8_t *)FLASH + at, 0xff, part(kind, BLOCK_BYTES));
     }
-    done(cut);
+    done(cut, true);
 }
 
 // ---- the type ----
