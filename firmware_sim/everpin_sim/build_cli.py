@@ -58,23 +58,18 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def made(board: str, agent: str | None, ram: int = build_mcu.RAM_BYTES) -> build_mcu.Firmware:
-    """Return a board's firmware, built with progress on standard error; raise `NotAvailable` or `BuildFailed`."""
-    where = None if agent is None else Path(agent).resolve()
-    return build_mcu.build(board, where, ram, tell)
-
-
 def run(args: argparse.Namespace) -> int:
     """Build."""
-    if not build_mcu.RAM_MIN <= args.ram <= build_mcu.RAM_MAX or args.ram % 16:
-        least, most = build_mcu.RAM_MIN, build_mcu.RAM_MAX
-        tell(f"everpin: --ram {args.ram}: {least} to {most}, a multiple of 16")
+    problem = build_mcu.ram_problem(args.ram)
+    if problem:
+        tell(f"everpin: --ram {args.ram}: {problem}")
         return 2
     started = time.monotonic()
     try:
-        firmware = made(args.board, args.agent, args.ram)
-    except NotAvailable as problem:
-        tell(f"everpin: {problem}")
+        agent = None if args.agent is None else Path(args.agent).resolve()
+        firmware = build_mcu.build(args.board, agent, args.ram, tell)
+    except NotAvailable as lacking:
+        tell(f"everpin: {lacking}")
         return 2
     except build_mcu.BuildFailed as failed:
         tell(f"everpin: the firmware cannot be built:\n{failed}")

@@ -87,6 +87,13 @@ class Firmware:
         return "mps2-" + self.board
 
 
+def ram_problem(ram: int) -> str:
+    """Return what is wrong with a size of RAM, "" when nothing is."""
+    if RAM_MIN <= ram <= RAM_MAX and ram % 16 == 0:
+        return ""
+    return f"a board has {RAM_MIN} to {RAM_MAX} bytes of RAM, a multiple of 16"
+
+
 def cache_folder() -> Path:
     """Return where builds are kept."""
     named = os.environ.get("EVERPIN_CACHE")

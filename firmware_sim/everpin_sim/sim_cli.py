@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build_cli, cuts
+from . import build_cli, cuts, figures_cli
 from .build_mcu import BuildFailed
 from .debian import NotAvailable
 from .micropython import NoMicroPython
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.set_defaults(run=_cuts)
     build_cli.add(verbs)
+    figures_cli.add(verbs)
     return parser
 
 
