@@ -54,6 +54,9 @@ NEEDED = {
     "bzip2": "bzip2",
 }
 _TELL_EVERY_S = 5.0
+# A firmware has half a megabyte, the objects of one configuration some forty.
+_KEPT_FIRMWARE = 64
+_KEPT_OBJECTS = 6
 
 
 class BuildFailed(Exception):
@@ -135,7 +138,18 @@ def build(
         done = top / "firmware" / inputs.hexdigest()[:16]
         if not (done / "build.json").exists():
             _build(board, ram, files, sources, objects, done, tell)
+        for folder, kept in ((done, _KEPT_FIRMWARE), (objects, _KEPT_OBJECTS)):
+            _prune(folder, kept)
         return _read(done)
+
+
+def _prune(newest: Path, kept: int) -> None:
+    """Note that a folder was used, and remove those beside it that were not for longest."""
+    if newest.exists():
+        os.utime(newest)
+    found = sorted(newest.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+    for folder in found[:-kept]:
+        shutil.rmtree(folder)
 
 
 def _read(folder: Path) -> Firmware:

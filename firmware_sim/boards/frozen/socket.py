@@ -43,7 +43,8 @@ _CLOSE = const(4)
 _READABLE = const(1)
 _WRITABLE = const(4)
 
-_head = bytearray(4)
+_kind = bytearray(1)
+_head = bytearray(3)
 _held = bytearray(_ROOM)
 _view = memoryview(_held)
 _last = 0  # id of the latest request
@@ -64,14 +65,14 @@ def _request(kind: int, payload: bytes) -> None:
 def _receive(wait_ms: int) -> "tuple[int, int] | None":
     """Return (kind, length) of the next frame of the latest request, its payload in `_held`; None when none came in time."""
     while True:
-        count = board.link_read(_head, wait_ms)
-        if count == 0:
+        if board.link_read(_kind, wait_ms) == 0:
             return None
-        length = _head[2] << 8 | _head[3]
-        if count < 4 or length > _ROOM or board.link_read(_view[:length], _REST_MS) < length:
+        count = board.link_read(_head, _REST_MS)
+        length = _head[1] << 8 | _head[2]
+        if count < 3 or length > _ROOM or board.link_read(_view[:length], _REST_MS) < length:
             raise OSError(_EIO)  # the bench has gone
-        if _head[1] == _last:
-            return _head[0], length
+        if _head[0] == _last:
+            return _kind[0], length
 
 
 def getaddrinfo(host, port, family=0, kind=0, proto=0, flags=0):

@@ -51,8 +51,9 @@ class Mcu(Target):
         self._ram = ram
         self._clock: tuple[int, float] | None = (int(time.time()), time.monotonic())
         self._machine: Machine | None = None
-        self._provisioned = False
         self.part = Part(home / "mcu.part", Layout(firmware.control))
+        # A board that has booted was given its folder then.
+        self._provisioned = not self.part.page.first_boot
         self.device_key = self._find_key()
 
     def _config(self) -> dict[str, Any]:
@@ -183,6 +184,10 @@ class Mcu(Target):
     def flash_out(self) -> bytes:
         """Return the region's image, read by the board itself in a copy of its part: this one is not touched."""
         self._off("flash_out")
+        return self.snapshot()
+
+    def snapshot(self) -> bytes:
+        """Return the region's image as it is now, which with the power on is what a cut would leave."""
         if self._medium == "raw":
             return self.part.read(0, REGION_BYTES)
         with tempfile.TemporaryDirectory(prefix="everpin-mcu-") as scratch:
