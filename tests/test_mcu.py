@@ -14,6 +14,7 @@ from everpin.ports.cpython import cli
 from everpin_sim import build_mcu, mcu_figures
 from everpin_sim.targets.bench import Bench
 from everpin_sim.targets.protocol import TargetError
+from test_demo import MUTANTS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "mcu.md"
 
@@ -42,30 +43,17 @@ def test_it_does_tls_with_the_verdict_inside_and_accepts_documents_of_three_algo
     assert 50_000 < found["frozen_bytes"] < found["firmware_bytes"]
 
 
-# (file of everpin/, the check, what stands there without it, what is wrong then)
-MUTANTS = {
-    "the pin check": (
-        "core/verdict.py",
-        "if entry is not None and entry.usage == USAGE_DANE_EE and entry.pinned(pin):",
-        "if entry is not None:",
-        {
-            "handshake: a thief is refused",
-            "handshake: the thief got no byte",
-            "pin check: another key",
-        },
-    ),
-    "the signature check": (
-        "core/cose.py",
-        "if crypto.verify(alg, key.raw, message.to_be_signed(protected, aad), signature):",
-        "if True:",
-        {f"{name}: a forged document is refused" for name in ("ed25519", "esp256", "lms_w4")},
-    ),
-    "the number check": (
-        "core/accept.py",
-        "if number < trust.marks.number:",
-        "if False:",
-        {"an older document is refused"},
-    ),
+# What is wrong then, for each check that test_demo.py takes away.
+WRONG = {
+    "the pin check": {
+        "handshake: a thief is refused",
+        "handshake: the thief got no byte",
+        "pin check: another key",
+    },
+    "the signature check": {
+        f"{name}: a forged document is refused" for name in ("ed25519", "esp256", "lms_w4")
+    },
+    "the number check": {"an older document is refused"},
 }
 
 
@@ -75,11 +63,11 @@ def test_without_a_check_the_same_command_exits_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
     boards.firmware()
-    file, text, without, wrong = MUTANTS[name]
+    file, text, without = MUTANTS[name]
     agent = boards.broken(tmp_path, file, [(text, without)])
     code, found = _figures(capsys, "--agent", str(agent))
     assert code == 1 and found["ok"] is False
-    assert wrong <= set(found["wrong"]), found
+    assert WRONG[name] <= set(found["wrong"]), found
 
 
 @pytest.mark.slow

@@ -111,3 +111,24 @@ def test_wrong_use_is_2_and_says_what_is_wrong(
     assert cli.main(["sim", *argv]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "everpin" in err and "Traceback" not in err
+
+
+def test_a_cache_that_cannot_be_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    release = tmp_path / "os-release"
+    release.write_text("ID=debian\n")
+    monkeypatch.setattr(debian, "OS_RELEASE", release)
+    monkeypatch.setattr(build_mcu, "NEEDED", {})
+    monkeypatch.setenv("EVERPIN_CACHE", str(release))
+    assert cli.main(["sim", "build", "mcu"]) == 2
+    err = capsys.readouterr().err
+    assert str(release) in err and "EVERPIN_CACHE" in err
+
+
+def test_what_was_not_used_for_longest_goes_from_the_cache(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+        os.utime(tmp_path / str(number), (number, number))
+    build_mcu._prune(tmp_path / "0", 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3", "4"]

@@ -123,7 +123,10 @@ def build(
     debian.require()
     debian.install(debian.lacking(NEEDED), tell)
     top = (cache or cache_folder()) / "mcu"
-    top.mkdir(parents=True, exist_ok=True)
+    try:
+        top.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise NotAvailable(f"{top}: {problem.strerror}; EVERPIN_CACHE names another") from None
     with _locked(top):
         sources = _sources(top, tell)
         inputs = hashlib.sha256(f"{board} {ram} {sources.name} {_compiler()}".encode())
