@@ -2,6 +2,8 @@
 #include "mbedtls/mbedtls_config_port.h"
 #include "mbedtls/platform_time.h"
 #include "mbedtls/platform_util.h"
+// Of MicroPython 1.25's timeutils.h this must stand before it.
+#include "py/obj.h"
 #include "shared/timeutils/timeutils.h"
 
 #include "board.h"
