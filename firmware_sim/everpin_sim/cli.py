@@ -10,14 +10,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from . import build_mcu
 from .broker import mosquitto_path
-from .micropython import NoMicroPython, find
+from .debian import NotAvailable
+from .micropython import NoMicroPython
 from .story import Row, Run, Story
+from .story_devices import TARGETS, Devices
+
+# A board takes seconds for what a process does at once.
+_LIFETIME_S = {"unix": 14.0, "mcu": 30.0}
 
 _EXAMPLES = """\
 examples:
   everpin demo                        the whole story, in about a minute
   everpin demo --broker mosquitto     with mosquitto instead of the embedded broker
+  everpin demo --target mcu           meter and lamp are boards in QEMU, each with its own firmware and flash
   everpin demo --agent DIR            with another copy of agent/: a check removed there must make it fail
 """
 
@@ -44,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one JSON object on standard output; progress goes to standard error",
     )
+    demo.add_argument(
+        "--target",
+        choices=TARGETS,
+        default="unix",
+        help="what meter and lamp are: MicroPython processes (unix), or firmware on boards in QEMU (mcu) (default: unix)",
+    )
     demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
     demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
     demo.add_argument(
@@ -55,9 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--lifetime",
         type=float,
-        default=14.0,
         metavar="SECONDS",
-        help="Alpha Root's remaining life (default: 14)",
+        help="Alpha Root's remaining life (default: 14, on boards 30)",
     )
     demo.add_argument(
         "--fail-fast", action="store_true", help="end at the first line that is not true"
@@ -81,13 +93,13 @@ def main(argv: list[str]) -> int:
         print("everpin: mosquitto is not installed; apt-get install mosquitto", file=sys.stderr)
         return 1
     try:
-        find()
-    except NoMicroPython as problem:
+        devices = Devices(agent, _firmware(agent, console) if args.target == "mcu" else None)
+    except (NoMicroPython, NotAvailable, build_mcu.BuildFailed) as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return 1
     runs = []
     for rescue in ("mqtt", "http") if args.rescue == "both" else (args.rescue,):
-        runs.append(_one(args, agent, rescue, console))
+        runs.append(_one(args, devices, rescue, console))
         if not runs[-1].ok:
             break
     ok = all(run.ok for run in runs)
@@ -99,6 +111,7 @@ def main(argv: list[str]) -> int:
                     "ok": ok,
                     "lines": lines,
                     "broker": args.broker,
+                    "target": args.target,
                     "runs": [run.plain() for run in runs],
                 }
             )
@@ -115,7 +128,11 @@ def main(argv: list[str]) -> int:
     return 0 if ok else 1
 
 
-def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -> Run:
+def _firmware(agent: Path, console: Console) -> build_mcu.Firmware:
+    return build_mcu.build(agent=agent, tell=lambda text: console.print(f"[dim]{text}[/]"))
+
+
+def _one(args: argparse.Namespace, devices: Devices, rescue: str, console: Console) -> Run:
     folder = (
         Path(args.keep) / rescue if args.keep else Path(tempfile.mkdtemp(prefix="everpin-demo-"))
     )
@@ -136,9 +153,10 @@ def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -
     console.print(
         f"\n[bold cyan]Run with rescue by {'unverified MQTT' if rescue == 'mqtt' else 'a plain HTTP mirror'}[/]"
     )
+    lifetime = args.lifetime or _LIFETIME_S[args.target]
     try:
         return Story(
-            folder, args.broker, agent, rescue, args.lifetime, tell, title, args.fail_fast
+            folder, args.broker, devices, rescue, lifetime, tell, title, args.fail_fast
         ).tell()
     finally:
         if not args.keep:

@@ -51,7 +51,7 @@ DELEGATED = {
         "everpin_sim.cli",
     ),
     "sim": (
-        "a power cut at every flash step of an update (sim cuts)",
+        "emulated boards, and a power cut at every flash step (sim build, cuts, figures)",
         "sim",
         "everpin_sim.sim_cli",
     ),
