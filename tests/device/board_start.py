@@ -1,0 +1,70 @@
+"""Starts MicroPython on a flash file as an ESP32 does: its littlefs at /, then boot.py and, where nobody is at the REPL, main.py.
+
+Run by MicroPython with -i, its settings in the environment: EVERPIN_FLASH (a file), EVERPIN_OFFSET, EVERPIN_BYTES.
+"""
+
+import os
+import sys
+
+import vfs
+
+_BLOCK = 4096
+
+
+class Flash:
+    """The extended block-device protocol over a part of a file; NOR rules, as flash has them."""
+
+    def __init__(self, path, offset, size):
+        self._file = open(path, "r+b")  # noqa: SIM115 - open as long as the board runs
+        self._offset = offset
+        self._blocks = size // _BLOCK
+
+    def readblocks(self, block, buf, offset=0):
+        """Fill a buffer."""
+        self._file.seek(self._offset + block * _BLOCK + offset)
+        self._file.readinto(buf)
+        return 0
+
+    def writeblocks(self, block, buf, offset=0):
+        """Write inside a block; what was not erased keeps its zeros."""
+        held = bytearray(len(buf))
+        self.readblocks(block, held, offset)
+        self._file.seek(self._offset + block * _BLOCK + offset)
+        self._file.write(bytes(held[at] & buf[at] for at in range(len(buf))))
+        return 0
+
+    def ioctl(self, op, arg):
+        """Answer: 3 sync, 4 how many blocks, 5 their size, 6 erase one."""
+        if op == 4:
+            return self._blocks
+        if op == 5:
+            return _BLOCK
+        if op == 6:
+            self._file.seek(self._offset + arg * _BLOCK)
+            self._file.write(b"\xff" * _BLOCK)
+        if op == 3:
+            self._file.flush()
+        return 0
+
+
+class Machine:
+    """What `machine` offers of a board."""
+
+    @staticmethod
+    def reset():
+        """End this process: whoever started it starts it again."""
+        sys.exit(0)
+
+
+flash = Flash(
+    os.getenv("EVERPIN_FLASH"), int(os.getenv("EVERPIN_OFFSET")), int(os.getenv("EVERPIN_BYTES"))
+)
+sys.modules["machine"] = Machine
+vfs.umount("/")
+vfs.mount(vfs.VfsLfs2(flash), "/")
+sys.path[:] = ["", ".frozen", "/lib"]
+for name in ("boot.py", "main.py" if os.getenv("EVERPIN_MAIN") else ""):
+    if name in os.listdir():
+        with open(name) as file:
+            code = file.read()
+        exec(code)  # noqa: S102 - as a board does
