@@ -96,20 +96,11 @@ def test_the_boards_main_joins_the_network_of_the_sealed_secrets_and_runs_the_ag
     boards.image(out, capsys)
     stop = """
 import everpin.ports.micropython.main as runner
-class WLAN:
-    def __init__(self, kind): pass
-    def active(self, on): pass
-    def connect(self, *how): print("wifi", *how)
-    def isconnected(self): return True
-class Network:
-    STA_IF = 0
-    WLAN = WLAN
-sys.modules["network"] = Network
 runner.main = lambda device: print("agent", device.agent.device)
 exec(open("/boot.py").read())
 exec(open("/main.py").read())
 """
-    assert on_board(out, stop) == ["wifi Plant watt", f"agent {DEVICE}"]
+    assert on_board(out, stop) == ["wifi Plant", f"agent {DEVICE}"]
 
 
 # ---- what is in it --------------------------------------------------------------------------------------------------
