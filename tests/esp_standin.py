@@ -7,6 +7,7 @@ from the littlefs in the flash file. A pty has no reset lines: a packet of SYNC 
 
 import contextlib
 import hashlib
+import mmap
 import os
 import pty
 import selectors
@@ -47,11 +48,13 @@ READ_ID, FLASH_ID = 0x9F, 0x1640EF  # 2 to the 0x16 bytes: 4 MB
 
 
 class Loader:
-    """Bytes of esptool in, bytes of a boot loader out; the flash is a file's content."""
+    """Bytes of esptool in, bytes of a boot loader out; `writes` gets (offset, size) of each."""
 
-    def __init__(self, flash: bytearray, chip: str = "esp32", worn: bool = False) -> None:
+    def __init__(
+        self, flash: mmap.mmap, writes: list[tuple[int, int]], chip: str, worn: bool
+    ) -> None:
         self.flash = flash
-        self.writes: list[tuple[int, int]] = []
+        self.writes = writes
         self._chip = chip
         self._worn = worn
         self._stub = False
@@ -222,7 +225,13 @@ class Board:
         with selectors.DefaultSelector() as ready:
             ready.register(self._serial, selectors.EVENT_READ)
             while not self._stop.is_set():
-                if ready.select(0.02):
+                inner = self._running.terminal if self._running is not None else None
+                if inner is not None:
+                    ready.register(inner, selectors.EVENT_READ)
+                heard = {key.fd for key, _ in ready.select(0.05)}
+                if inner is not None:
+                    ready.unregister(inner)
+                if self._serial in heard:
                     self._take(os.read(self._serial, 65536))
                 self._hear()
         self._leave()
@@ -232,9 +241,10 @@ class Board:
             return
         if SYNC_PACKET in data and (self._running is not None or self._loader is None):
             self._leave()
-            flash = bytearray(self.flash.read_bytes())
-            self._loader = Loader(flash, self._chip, self._worn)
-        if self._loader is not None and data.startswith(b"\r"):  # mpremote, not esptool
+            with open(self.flash, "r+b") as file:
+                flash = mmap.mmap(file.fileno(), 0)
+            self._loader = Loader(flash, self.writes, self._chip, self._worn)
+        if self._loader is not None and data[:4] in (b"\r\x03", b"\r\x03\r\x01"):  # mpremote
             self._leave()
         if self._loader is not None:
             os.write(self._serial, self._loader.feed(data))
@@ -273,10 +283,9 @@ class Board:
                 os.write(self._running.terminal, b"\x01")
 
     def _leave(self) -> None:
-        """End whatever runs; what the loader has written is in the flash."""
+        """End whatever runs."""
         if self._loader is not None:
-            self.flash.write_bytes(self._loader.flash)
-            self.writes += self._loader.writes
+            self._loader.flash.close()
             self._loader = None
         if self._running is not None:
             self._running.stop()

@@ -16,7 +16,7 @@ Groups = dict[str, dict[str, bytes]]
 _READ = _PROG = _LOOKAHEAD = 32
 _CACHE = 4 * _PROG
 _CYCLES = 100
-# Every version of littlefs 2 reads it; MicroPython's goes on writing it as it is.
+# Every littlefs 2 reads version 2.0; a newer one raises it to its own at its first write.
 _DISK_VERSION = 0x00020000
 # What the device writes later: every sector of its region once more, and directories that split.
 RESERVE_BLOCKS = REGION_BYTES // BLOCK + 8
@@ -24,10 +24,10 @@ _NO_SPACE = -28
 _MAGIC = b"littlefs"
 
 
-def _open(context: "littlefs.UserContext", blocks: int, mount: bool) -> littlefs.LittleFS:
+def _open(context: "littlefs.UserContext", blocks: int, version: int) -> littlefs.LittleFS:
     return littlefs.LittleFS(
         context=context,
-        mount=mount,
+        mount=False,
         block_size=BLOCK,
         block_count=blocks,
         read_size=_READ,
@@ -35,14 +35,14 @@ def _open(context: "littlefs.UserContext", blocks: int, mount: bool) -> littlefs
         cache_size=_CACHE,
         lookahead_size=_LOOKAHEAD,
         block_cycles=_CYCLES,
-        disk_version=_DISK_VERSION,
+        disk_version=version,
     )
 
 
 def build(groups: Groups, size: int, where: str) -> tuple[bytes, int]:
     """Return (the image, free blocks); an image without room for what the device will write is refused."""
     context = littlefs.UserContext(size)
-    system = _open(context, size // BLOCK, False)
+    system = _open(context, size // BLOCK, _DISK_VERSION)
     try:
         system.format()
         system.mount()
@@ -82,7 +82,8 @@ def contents(image: bytes, where: str) -> dict[str, int]:
     if not is_littlefs(image) or len(image) % BLOCK:
         raise OperatorError("this is no image of a littlefs", where, "everpin provision makes one")
     try:
-        system = _open(littlefs.UserContext(buffer=bytearray(image)), len(image) // BLOCK, False)
+        # 0: whatever is there.
+        system = _open(littlefs.UserContext(buffer=bytearray(image)), len(image) // BLOCK, 0)
         system.mount()
         found = {}
         for folder, _, names in system.walk("/"):

@@ -74,14 +74,21 @@ class Repl:
         """Return the command line of one mpremote command."""
         return tools.command("mpremote", "connect", self.port, *command)
 
+    def _try(self, tell: tools.Tell, *command: str) -> tools.Said:
+        try:
+            return tools.run(self.argv(*command), self._silent_s, tell)
+        except tools.Silent:
+            # mpremote waits for ever where a board restarts while it enters the REPL; the board is up by now.
+            return tools.run(self.argv(*command), self._silent_s, tell)
+
     def _run(self, tell: tools.Tell, *command: str) -> str:
-        said = tools.run(self.argv(*command), self._silent_s, tell)
+        said = self._try(tell, *command)
         for _ in range(_TRIES - 1):
             # A board that was reset a moment ago is still starting.
             if said.status == 0 or not re.search(_NOT_YET, said.text, re.IGNORECASE):
                 break
             time.sleep(_PAUSE_S)
-            said = tools.run(self.argv(*command), self._silent_s, tell)
+            said = self._try(tell, *command)
         if said.status == 0:
             return said.text
         if re.search(_NOT_YET, said.text, re.IGNORECASE):

@@ -19,6 +19,10 @@ _ENDING_S = 3.0
 _PERCENT = re.compile(r"(\d{1,3})(?:\.\d+)?\s?%")
 
 
+class Silent(OperatorError):
+    """A program that said nothing for too long, and was stopped."""
+
+
 @dataclass(frozen=True)
 class Said:
     """How a program ended, and what it printed."""
@@ -38,7 +42,7 @@ def command(module: str, *argv: str) -> list[str]:
 
 
 def run(argv: list[str], silent_s: float, progress: Tell) -> Said:
-    """Run a program to its end; stop it, and raise, when it prints nothing for `silent_s` seconds."""
+    """Run a program to its end; stop it, and raise `Silent`, when it prints nothing for `silent_s` seconds."""
     # Plain lines, whole and at once.
     env = {
         **os.environ,
@@ -69,7 +73,7 @@ def run(argv: list[str], silent_s: float, progress: Tell) -> Said:
                     if found:
                         progress(f"{found[-1]} %")
                 elif time.monotonic() >= heard + silent_s:
-                    raise OperatorError(
+                    raise Silent(
                         f"{argv[2]} has said nothing for {silent_s:.0f} seconds and was stopped",
                         "",
                         "is the cable whole, and the board powered? --timeout gives it longer",

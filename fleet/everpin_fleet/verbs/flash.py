@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .common import Verbs
 
 _BAUD = 460800
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 30.0
 
 
 def add(verbs: "Verbs") -> None:
