@@ -17,7 +17,7 @@ _MAGIC = b"\xaa\x50"
 _END_OF_ADDRESSES = 1 << 32
 
 NAME = "vfs"
-# MicroPython 1.29 for boards of 4 MB and more: no file system in it. The firmware adds one behind the last partition, up to the
+# MicroPython 1.26 and later for boards of 4 MB and more: no file system in it. The firmware adds one behind the last partition, up to the
 # end of the flash. Older firmware has the same place in its table by name.
 DEFAULT = """\
 nvs,      data, nvs,     0x9000,  0x6000
