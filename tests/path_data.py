@@ -107,6 +107,15 @@ def _general(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
+def _excluded(tag: int, base: bytes) -> x509.UnrecognizedExtension:
+    """Return name constraints that exclude one name as it is given."""
+    subtree = bytes((0x30, len(base) + 2, tag, len(base))) + base
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.30"),
+        bytes((0x30, len(subtree) + 2, 0xA1, len(subtree))) + subtree,
+    )
+
+
 ROOT = Issuer("Root", key("root"))
 OTHER = Issuer("Other Root", key("other root"))
 MIDDLE = Issuer("Middle", key("middle"))
@@ -180,6 +189,12 @@ def chains() -> dict[str, list[bytes]]:
         ),
         "middle-unknown-critical": middles(extra=((critical, True),)),
         "middle-for-elsewhere": middles(extra=((constrained, True),)),
+        "middle-for-clients": middles(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
+        "middle-for-anything": middles(purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE),
+        # Constraints that nobody can read bind all the same: an excluded name with a zero byte, and half an address.
+        "middle-excludes-junk": middles(extra=((_excluded(0x82, b"api.example\x00"), True),)),
+        "middle-excludes-a-wildcard": middles(extra=((_excluded(0x82, b"*.example"), True),)),
+        "middle-excludes-half-an-address": middles(extra=((_excluded(0x87, b"\xc0\x00\x02\x00"), True),)),
         "middle-for-example": [
             issue(MIDDLE, "leaf", LEAF, names=(HOST,)),
             issue(ROOT, "Middle", MIDDLE.key, ca=True, extra=((allowed, True),)),
@@ -223,6 +238,10 @@ def policies() -> dict[str, dict[str, Any]]:
         "ca-leaf": {"entry": _entry(0, leaf, BACKUP), "body": store},
         "ca-other": {"entry": _entry(0, OTHER.pin, BACKUP), "body": store},
         "ca-report-only": {"entry": _entry(0, OTHER.pin, BACKUP, fields={5: True}), "body": store},
+        "ca-expires-store": {
+            "entry": _entry(0, OTHER.pin, BACKUP, fields={6: [T0 + 1000, 1]}),
+            "body": store,
+        },
         "dane-report-only": {"entry": _entry(3, ALPHA, BACKUP, fields={5: True}), "body": store},
         "dane-managed": {"entry": _entry(3, ALPHA, BACKUP, fields={7: True}), "body": store},
         "dane": {"entry": _entry(3, leaf, BACKUP), "body": store},

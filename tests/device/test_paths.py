@@ -49,6 +49,11 @@ TABLE = (
     ("ta", "middle-may-not-sign", None, None, "no-path"),
     ("ta", "middle-unknown-critical", None, None, "no-path"),
     ("ta", "middle-for-elsewhere", None, None, "no-path"),
+    ("ta", "middle-for-clients", None, None, "no-path"),
+    ("ta", "middle-for-anything", None, None, "ok"),
+    ("ta", "middle-excludes-junk", None, None, "no-path"),
+    ("ta", "middle-excludes-a-wildcard", None, None, "no-path"),
+    ("ta", "middle-excludes-half-an-address", None, None, "no-path"),
     ("ta", "path-too-long", None, None, "no-path"),
     ("ta", "wrong-name", None, None, "wrong-name"),
     ("ta", "common-name-only", None, None, "wrong-name"),
@@ -68,6 +73,7 @@ TABLE = (
     ("ta-middle", "missing", None, None, "no-path"),
     ("ta-middle", "forged", None, None, "no-path"),
     ("ta-middle", "middle-ca-false", None, None, "no-path"),
+    ("ta-middle", "middle-for-clients", None, None, "no-path"),
     ("ta-middle", "sub-ca-that-is-none", None, None, "no-path"),
     # ---- usage 1: PKIX, and the leaf's key ----
     ("ee", "good", None, "own", "ok"),
@@ -96,6 +102,15 @@ TABLE = (
     ("ca-other", "superfluous", None, "own", "pin-mismatch"),  # served, and on no path
     # ---- what may stand in ----
     ("ca-report-only", "good", None, "own", "report-only"),
+    (
+        "ca-report-only",
+        "good",
+        None,
+        None,
+        "pkix",
+    ),  # it relaxes the pin, not the runtime's own check
+    ("ca-expires-store", "good", DURING, "own", "trust-store"),
+    ("ca-expires-store", "good", DURING, None, "pkix"),
     ("ca-report-only", "forged", None, "own", "no-path"),
     ("ca-report-only", "wrong-name", None, "own", "wrong-name"),
     ("ca-report-only", "expired", DURING, "own", "dates"),

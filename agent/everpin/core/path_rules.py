@@ -49,8 +49,15 @@ class Rules:
             return why, []
         return self._judged(self._store(), entry, True)
 
-    def pkix(self) -> "Found":
-        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin."""
+    def pkix(self, entry: "Host | None") -> "Found":
+        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin.
+
+        For a host without an entry, and where the entry's usage asks for it, the runtime's own check must have passed as well.
+        """
+        if entry is None or entry.usage <= host.USAGE_PKIX_EE:
+            why, _ = self.platform()
+            if why:
+                return why, []
         return self._judged(self._store(), None, True)
 
     def managed(self) -> "Found":
