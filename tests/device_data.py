@@ -13,6 +13,7 @@ import attack_data
 import matrix_data
 import path_data
 import rotations
+import sct_data
 import structure_data
 import vector_data
 from documents import (
@@ -146,4 +147,5 @@ def make(folder: str) -> None:
     structure_data.make(put, pin_a)
     path_data.make(put, pin_a)
     matrix_data.make(put, pin_a)
+    sct_data.make(put, pin_a)
     vector_data.make(folder)

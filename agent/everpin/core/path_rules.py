@@ -136,10 +136,11 @@ class Rules:
             return 0
         from . import sct
 
-        if not sct.fresh(pins.logs_time, self._evidence.clock):
+        clock = self._evidence.clock
+        if clock is None or not sct.fresh(pins.logs_time, clock):
             return 0
         issuer = path.certificates[1].spki if len(path.certificates) > 1 else path.anchor[1]
-        if sct.count(path.certificates[0], issuer, pins.logs) < entry.scts:
+        if sct.count(path.certificates[0], issuer, pins.logs, clock) < entry.scts:
             return errors.SCT
         return 0
 
