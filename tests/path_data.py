@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import ipaddress
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,22 @@ LEAF = key("leaf")
 INSPECTION = Issuer("Inspection", key("inspection"))
 
 
+def _tower(intermediates: int) -> list[bytes]:
+    """Return a leaf and the intermediates above it, each signed by the next, the last one by the root."""
+    above = [Issuer(f"Floor {at}", key(f"floor {at}")) for at in range(intermediates)] + [ROOT]
+    return [issue(above[0], "leaf", LEAF, names=(HOST,))] + [
+        issue(by, each.name, each.key, ca=True) for each, by in itertools.pairwise(above)
+    ]
+
+
+def _one_name() -> list[bytes]:
+    """Return a leaf under one of seven CAs of one name, none of which leads anywhere: each is signed by the next."""
+    same = [Issuer("Same", key(f"same {at}")) for at in range(7)]
+    return [issue(same[0], "leaf", LEAF, names=(HOST,))] + [
+        issue(same[(at + 1) % 7], "Same", each.key, ca=True) for at, each in enumerate(same)
+    ]
+
+
 def chains() -> dict[str, list[bytes]]:
     """Return what servers serve, by name, leaf first."""
     middle = issue(ROOT, "Middle", MIDDLE.key, ca=True, until=T0 + 10 * YEAR)
@@ -182,6 +199,23 @@ def chains() -> dict[str, list[bytes]]:
             issue(MIDDLE, "leaf", LEAF, names=(HOST,), purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
             middle,
         ],
+        "leaf-unknown-critical": [
+            issue(MIDDLE, "leaf", LEAF, names=(HOST,), extra=((critical, True),)),
+            middle,
+        ],
+        "leaf-that-signs": [
+            issue(
+                MIDDLE,
+                "leaf",
+                LEAF,
+                names=(HOST,),
+                extra=((x509.KeyUsage(False, False, False, False, False, True, False, False, False), True),),
+            ),
+            middle,
+        ],
+        "depth-6": _tower(5),
+        "depth-7": _tower(6),
+        "all-of-one-name": _one_name(),
         "middle-ca-false": middles(ca=False),
         "middle-may-not-sign": middles(
             usage=False,
@@ -204,6 +238,9 @@ def chains() -> dict[str, list[bytes]]:
             issue(MIDDLE, "Deep", deep.key, ca=True),
             issue(ROOT, "Middle", MIDDLE.key, ca=True, path_len=0),
         ],
+        "broker": [issue(MIDDLE, "leaf", key("stranger"), names=("broker.example",)), middle],
+        "broker-inspected": [issue(INSPECTION, "leaf", key("proxy"), names=("broker.example",))],
+        "inspection-ca": [issue(INSPECTION, "Inspection", INSPECTION.key, ca=True)],
         "inspected": [issue(INSPECTION, "leaf", key("proxy"), names=(HOST,))],
     }  # fmt: skip
 
@@ -234,6 +271,10 @@ def policies() -> dict[str, dict[str, Any]]:
         "ee": {"entry": _entry(1, leaf, BACKUP), "body": store},
         "ee-other": {"entry": _entry(1, ALPHA, BACKUP), "body": store},
         "ee-and-ca": {"entry": _entry(1, leaf, root, fields={-4: True}), "body": store},
+        "ee-and-other-ca": {
+            "entry": _entry(1, leaf, OTHER.pin, fields={-4: True}),
+            "body": store,
+        },
         "ca": {"entry": _entry(0, middle, BACKUP), "body": store},
         "ca-leaf": {"entry": _entry(0, leaf, BACKUP), "body": store},
         "ca-other": {"entry": _entry(0, OTHER.pin, BACKUP), "body": store},
@@ -257,6 +298,14 @@ def policies() -> dict[str, dict[str, Any]]:
         "expires-closed": {
             "entry": _entry(3, leaf, BACKUP, fields={-2: T0 + 1000}),
             "body": store,
+        },
+        "closed-report-only": {
+            "entry": _entry(3, ALPHA, BACKUP, fields={5: True, -2: T0 + 1000}),
+            "body": store,
+        },
+        "unlisted-broker": {
+            "entry": None,
+            "body": store | {8: 1, 5: [["broker.example", 8883], [HOST, 8883]]},
         },
         "unlisted": {"entry": None, "body": store | {8: 1}},
         "unlisted-refused": {"entry": None, "body": store},

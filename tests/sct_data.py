@@ -158,15 +158,16 @@ def chains() -> dict[str, list[bytes]]:
         "other-time": leaf(lambda tbs: _later(promise("a", tbs, by))),
         "of-tomorrow": leaf(of("a", when_ms=(T0 + _DAY) * 1000)),
         "version-2": leaf(of("a", version=1)),
-        "other-algorithm": leaf(of("a", algorithm=b"\x02\x03")),
+        "other-algorithm": leaf(of("rsa", algorithm=b"\x06\x01")),
         "no-signature": leaf(of("a", signature=lambda _: b"")),
         "signature-too-long": leaf(lambda tbs: promise("a", tbs, by) + b"\x00"),
+        "other-length": leaf(lambda tbs: _longer(promise("a", tbs, by))),
         "cut": leaf(lambda tbs: promise("a", tbs, by)[:40]),
         "in-vain-and-one": leaf(of("b", signature=lambda _: b"\x30\x00"), one),
         "a-ninth": leaf(*[of("stranger")] * 8, one),
         # ---- lists that are none ----
         "list-too-short": whole(lambda made: _wrapped(made[:-1])),
-        "list-with-more": whole(lambda made: _wrapped(made + b"\x00")),
+        "list-with-more": whole(lambda made: _wrapped(made + b"\x00\x00")),
         "list-with-a-byte": whole(
             lambda made: _wrapped(struct.pack(">H", len(made) - 1) + made[2:] + b"\x00")
         ),
@@ -178,6 +179,11 @@ def chains() -> dict[str, list[bytes]]:
 def _later(made: bytes) -> bytes:
     """Return an SCT that says another time than was signed."""
     return made[:40] + bytes((made[40] ^ 1,)) + made[41:]
+
+
+def _longer(made: bytes) -> bytes:
+    """Return an SCT without extensions whose signature is said to be longer than it is."""
+    return made[:46] + bytes((made[46] + 1,)) + made[47:]
 
 
 def policies() -> dict[str, dict[int, Any]]:

@@ -257,6 +257,9 @@ def _chains() -> list[tuple[str, list[bytes]]]:
         (at, field, value) for at, menu in menus.items() for field in menu for value in menu[field]
     ]
     plans: list[list[tuple[int, str, Any]]] = [[], *([item] for item in single)]
+    # A wildcard that stands for an excluded name as well.
+    wild, deep = [_DNS(HOST), _DNS("*.else.example")], _DNS("a.else.example")
+    plans.append([(0, "san", wild), (1, "constraints", peer.NameConstraints(None, [deep]))])
     plans += [chosen.sample(single, 2) for _ in range(500)]
     found = []
     for plan in plans:

@@ -31,6 +31,7 @@ FRESH = (
     ("other-algorithm", "sct"),
     ("no-signature", "sct"),
     ("signature-too-long", "sct"),
+    ("other-length", "sct"),
     ("cut", "sct"),
     ("a-ninth", "sct"),  # behind what is looked at
     ("list-too-short", "sct"),

@@ -231,9 +231,13 @@ def wrap(
 def _handshake(sock: "Any", made: "Any", judge: _Judge) -> "Any":
     try:
         return made.wrap_socket(sock, server_hostname=judge.host)
-    except OSError as error:
-        if judge.verdict is not None and error.args[0] == _VERIFY_FAILED:
-            judge.ask(None)  # mbedTLS refused what ours accepted
+    except (OSError, ValueError) as error:
+        # A peer that mbedTLS refuses is a ValueError with its words for why, in builds without them an OSError.
+        refused = isinstance(error, ValueError) or error.args[0] == _VERIFY_FAILED
+        if refused and judge.verdict is not None:
+            judge.ask(None)  # ours has accepted it
+        if isinstance(error, ValueError):
+            raise OSError(_VERIFY_FAILED)
         raise
 
 
