@@ -53,6 +53,7 @@ EMPTY = ("empty", "empty-pkix")
 
 # Ways to connect that a runtime has not, and why. They are no cells.
 UNREACHABLE = {
+    ("both", "usages 1 to 3 of an empty state"): "a host without an entry has no usage: each kind counts once",
     ("micropython", "1.3"): "the firmware's mbedTLS is built without TLS 1.3; a server that speaks nothing else gets no handshake",
     ("micropython", "resumed"): "its tls module has no sessions: nothing can be kept, and nothing offered",
     ("cpython", "resumed"): "everpin's context offers none and takes none from its caller: what is tested is the attempt, and the full handshake after it",

@@ -165,9 +165,12 @@ class _Judge:
         self.strict = policy.platform(host) and policy.clock() is not None
 
     def judge(self, der: bytes, depth: int) -> int:
-        """Take one certificate; raise `PinRefused` at the leaf."""
-        if len(self.chain) < limits.CHAIN_MAX:
-            self.chain.insert(0, bytes(der))
+        """Take one certificate; raise `PinRefused` at the leaf, or at the top of a chain beyond the bound."""
+        if depth >= limits.CHAIN_MAX:
+            # As on CPython: a chain that is too long is none. Never may the place of the leaf, which comes last, be another's.
+            self.ask(None)
+            raise errors.PeerError(errors.NO_CERTIFICATE)
+        self.chain.insert(0, bytes(der))
         if depth == 0:
             self.verdict = self.ask([])
         return 0
