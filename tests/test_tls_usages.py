@@ -248,3 +248,12 @@ def test_mbedtls_judges_as_well_where_a_clock_may_be_believed(
 ) -> None:
     said, _ = _micropython(policy, chain, built, tmp_path, T0 + 5000)
     assert said[0] == wanted
+
+
+def test_mbedtls_refuses_by_the_machines_clock_what_ours_accepts(
+    built: Path, tmp_path: Path
+) -> None:
+    # An hour of September 2026: valid by the clock that the policy names, over or still to come by this machine's.
+    said, server = _micropython("ee", "expired", built, tmp_path, T0 - 3600)
+    assert said == ["pkix", ""]
+    assert server.application == [] and server.client_certificates == 0

@@ -49,8 +49,15 @@ class Rules:
             return why, []
         return self._judged(self._store(), entry, True)
 
-    def pkix(self) -> "Found":
-        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin."""
+    def pkix(self, entry: "Host | None") -> "Found":
+        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin.
+
+        For a host without an entry, and where the entry's usage asks for it, the runtime's own check must have passed as well.
+        """
+        if entry is None or entry.usage <= host.USAGE_PKIX_EE:
+            why, _ = self.platform()
+            if why:
+                return why, []
         return self._judged(self._store(), None, True)
 
     def managed(self) -> "Found":
@@ -129,10 +136,11 @@ class Rules:
             return 0
         from . import sct
 
-        if not sct.fresh(pins.logs_time, self._evidence.clock):
+        clock = self._evidence.clock
+        if clock is None or not sct.fresh(pins.logs_time, clock):
             return 0
         issuer = path.certificates[1].spki if len(path.certificates) > 1 else path.anchor[1]
-        if sct.count(path.certificates[0], issuer, pins.logs) < entry.scts:
+        if sct.count(path.certificates[0], issuer, pins.logs, clock) < entry.scts:
             return errors.SCT
         return 0
 

@@ -108,10 +108,7 @@ def decide(
             return Verdict(errors.UNLISTED, where, "", 0, pin)
         if pin is None:
             return Verdict(errors.NO_CERTIFICATE, where)
-        # No pin stands behind it, so the runtime's own check must have passed as for usages 0 and 1.
-        why, path = rules().platform()
-        if not why:
-            why, path = rules().pkix()
+        why, path = rules().pkix(None)
         mode = ENFORCED if why else UNLISTED
         return Verdict(why, where, "", host.USAGE_PKIX_TA, pin, "", mode, path)
     if pin is None:
@@ -130,7 +127,7 @@ def decide(
     # Nothing that relaxes an entry is ever for the update channel.
     if not update:
         for mode in _relaxed(newest, evidence.clock):
-            not_this, path = rules().managed() if mode == MANAGED else rules().pkix()
+            not_this, path = rules().managed() if mode == MANAGED else rules().pkix(newest)
             if not not_this:
                 told = why if mode == REPORT_ONLY else _OK
                 return Verdict(told, where, newest.name, newest.usage, pin, "", mode, path)
