@@ -54,7 +54,14 @@ def build(target: Path) -> int:
     total = compile_tree(
         AGENT,
         target,
-        ("mip", "everpin/ports/cpython", "everpin/crypto/_native", "everpin/crypto/_aes.py"),
+        (
+            "mip",
+            "everpin/ports/cpython",
+            "everpin/requests.py",
+            "everpin/aiohttp.py",
+            "everpin/crypto/_native",
+            "everpin/crypto/_aes.py",
+        ),
         "-O3",
     )
     compile_tree(DEVICE_TESTS, target)
