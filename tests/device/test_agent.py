@@ -140,7 +140,7 @@ def test_an_authentic_ack_that_names_a_newer_document_brings_a_rescue_soon():
     agent.online("broker.example")
     making.give(agent, "bad-unsigned.cbor")
     _, data = agent.outbox()[0]
-    nonce = report.open_report(tools.data("report.key"), "acme", "meter-1", data)[7]
+    nonce = report.open_report(tools.data("report.key"), "acme", "meter-1", data)[10]
     ack = report.make_ack(tools.data("report.key"), "acme", "meter-1", nonce, (1, 9), making.T0)
     agent.receive("everpin/1/acme/ack/meter-1", ack)
     assert _poll(agent, 5.0) == ("stay",)
