@@ -214,6 +214,23 @@ def test_the_days_journal_writes_are_bounded():
     assert flash.steps - steps <= 24 + 4
 
 
+def test_journal_writes_that_fail_are_counted_too():
+    flash = making.flash()
+    agent = making.agent(flash)
+    agent.poll(None, "", 0.0)
+    flash.deaf = True  # nothing that is written is there when it is read back
+    steps = flash.steps
+    for _ in range(200):
+        agent.events.note(report.CONFIRMED)
+        agent.save()
+    # Each write may have tried every sector of its ring.
+    assert 0 < flash.steps - steps <= 24 * 2 * 5
+    flash.deaf = False
+    agent.poll(None, "", 90000.0)
+    agent.save()
+    assert len(making.agent(flash).events) == 1, "what could not be saved is saved the next day"
+
+
 def test_a_clock_below_the_floor_is_none_whatever_its_source():
     agent = making.agent()
     making.give(agent, "time-2-rtc.cbor")

@@ -77,7 +77,7 @@ PREFIX_BYTES = const(8)
 
 def prefixes(digests: "list[bytes]") -> bytes:
     """Return a chain as an event carries it: the beginning of each digest, leaf first."""
-    return b"".join([item[:PREFIX_BYTES] for item in digests[: limits.CHAIN_MAX]])
+    return b"".join([item[:PREFIX_BYTES] for item in digests])
 
 
 class Events:
