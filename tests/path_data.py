@@ -325,6 +325,8 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
     # The broker's own entry, with all that would relax another's.
     relaxed = host("broker.example", ALPHA, BACKUP, fields={5: True, 6: [T0 + 1000, 1], 7: True})
     put("policy-broker.cbor", fleet.pins(5, [relaxed], body={4: [ROOT.anchor], 8: 1, 9: ["rtc"]}))
+    parent = _entry(3, ALPHA, BACKUP, fields={4: True, 6: [T0 + 1000, 3]})
+    put("policy-parent.cbor", fleet.pins(5, [broker, parent]))
     for name, number, of in (("ta-then-other", 6, OTHER), ("ta-then-root", 7, ROOT)):
         entry = _entry(2, of.pin, ALPHA)
         put(f"policy-{name}.cbor", fleet.pins(number, [broker, entry], body={4: [of.anchor]}))

@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ class _Served:
         made = path_data.key(KEYS.get(self._name, "leaf"))
         key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert, key
+
+
+def served_by(
+    chain: str,
+    folder: Path,
+    version: ssl.TLSVersion,
+    answer: Callable[[bytes], bytes] = bytes.upper,
+) -> Server:
+    """Return a server that serves one of `path_data.chains()`."""
+    served: Any = _Served(chain)
+    return Server(served, identities().client_ca, folder, version, answer=answer)
 
 
 def _server(chain: str, folder: Path, version: ssl.TLSVersion) -> tuple[Server, Any]:

@@ -95,6 +95,7 @@ def test_two_neighbours_that_went_bad_in_a_ring_are_passed_as_one_is():
     remember_signatures(True)
     try:
         for how in ("prog-error", "erase-nothing"):
+            flash = store = trust = None  # a small heap has room for one of these
             gc.collect()
             flash = Worn(Worn(_old(), 20, how), 21, how)
             store = Store(flash)

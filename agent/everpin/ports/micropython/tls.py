@@ -147,6 +147,11 @@ class PinnedContext:
         self.stream = wrap(sock, self._policy, server_hostname, self._cert, self._key)
         return self.stream
 
+    def check(self) -> None:
+        """Raise `PinRefused` unless the peer of the connection that was made last is still accepted."""
+        if self.stream is not None:
+            self.stream.check()
+
     def drop(self) -> None:
         """Break the connection that was made last."""
         if self.stream is not None:
@@ -283,7 +288,10 @@ def attach(device: "Any") -> "Any":
     def drop() -> None:
         link.context.drop()
 
-    link: "Any" = Attached(device, drop)
+    def check() -> None:
+        link.context.check()
+
+    link: "Any" = Attached(device, drop, check=check)
     link.context = PinnedContext(link, load(device.client_cert), load(device.client_key))
     return link
 
