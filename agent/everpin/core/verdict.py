@@ -124,6 +124,8 @@ def decide(
         if not not_this:
             return Verdict(_OK, where, newest.name, entry.usage, pin, by, ENFORCED, path)
         why = why or not_this
+        if why == errors.CLOSED:
+            break  # the newest entry closes the host, not only its own pins
     # Nothing that relaxes an entry is ever for the update channel.
     if not update:
         for mode in _relaxed(newest, evidence.clock):
