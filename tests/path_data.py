@@ -330,6 +330,9 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
     for name, number, of in (("ta-then-other", 6, OTHER), ("ta-then-root", 7, ROOT)):
         entry = _entry(2, of.pin, ALPHA)
         put(f"policy-{name}.cbor", fleet.pins(number, [broker, entry], body={4: [of.anchor]}))
+    # Another key, and an end: confirmed by nobody before it comes.
+    closing = _entry(3, GAMMA, ALPHA, fields={-2: T0 + 1000})
+    put("policy-dane-then-closed.cbor", fleet.pins(6, [broker, closing], body={9: ["rtc"]}))
     put(
         "factory-managed.cbor",
         fleet.factory(pins=fleet.pins(1, [broker]), managed=[INSPECTION.anchor]),
