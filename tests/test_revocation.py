@@ -229,9 +229,10 @@ def broker(tmp_path: Path) -> Iterator[tuple[Broker, Identities]]:
     running.stop()
 
 
+@pytest.mark.parametrize("carried", [True, False], ids=["by-mqtt", "by-another-carrier"])
 @pytest.mark.parametrize("usage", [2, 3], ids=["dane-ta", "dane-ee"])
 def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_next_key_alone(
-    usage: int, broker: tuple[Broker, Identities], tmp_path: Path
+    usage: int, carried: bool, broker: tuple[Broker, Identities], tmp_path: Path
 ) -> None:
     running, made = broker
     fleet = Fleet()
@@ -273,13 +274,17 @@ def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_n
         client.loop_start()
         until(lambda: ups == ["up"] and any(item["event"] == "connected" for item in seen))
         forbidding = pins(2, after, body={-2: [pin(made.server)]})
-        publisher = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="operator")
-        publisher.connect("localhost", running.operator)
-        publisher.loop_start()
         (topic,) = [item for item in device.agent.topics() if item.endswith("/pins")]
-        publisher.publish(topic, forbidding, 1, retain=True).wait_for_publish(10)
-        publisher.loop_stop()
-        publisher.disconnect()
+        if carried:
+            publisher = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="operator")
+            publisher.connect("localhost", running.operator)
+            publisher.loop_start()
+            publisher.publish(topic, forbidding, 1, retain=True).wait_for_publish(10)
+            publisher.loop_stop()
+            publisher.disconnect()
+        else:
+            with link._lock:
+                assert device.agent.receive(topic, forbidding) == "accepted"
         # Nobody says a word on that connection, nor pings for ten minutes.
         until(lambda: "refused" in ups)
         assert ups[:3] == ["up", "down", "refused"]
