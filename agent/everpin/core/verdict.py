@@ -125,14 +125,10 @@ def decide(
         not_this, path = _match(entry, pin, evidence.clock, rules)
         if not not_this:
             return Verdict(_OK, where, newest.name, entry.usage, pin, by, ENFORCED, path)
-<<<<<<< HEAD
         if furthest is None:
             why, furthest = not_this, path  # what the newest entry says
-=======
-        why = why or not_this
         if why == errors.CLOSED:
             break  # the newest entry closes the host, not only its own pins
->>>>>>> 586c2be4ea7367d375c5b8e221adf2e4883d6274
     # Nothing that relaxes an entry is ever for the update channel.
     if not update:
         for mode in _relaxed(newest, evidence.clock):
