@@ -285,6 +285,10 @@ def policies() -> dict[str, dict[str, Any]]:
         },
         "dane-report-only": {"entry": _entry(3, ALPHA, BACKUP, fields={5: True}), "body": store},
         "dane-managed": {"entry": _entry(3, ALPHA, BACKUP, fields={7: True}), "body": store},
+        "managed-closed": {
+            "entry": _entry(3, ALPHA, BACKUP, fields={5: True, 7: True, -2: T0 + 1000}),
+            "body": store,
+        },
         "dane": {"entry": _entry(3, leaf, BACKUP), "body": store},
         "dane-other": {"entry": _entry(3, ALPHA, BACKUP), "body": store},
         "expires-store": {

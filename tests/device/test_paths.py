@@ -240,6 +240,15 @@ def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
             assert not made.verdict(HOST, _chain("inspected"), platform).accepted, policy
 
 
+def test_what_is_closed_is_closed_for_all_that_would_stand_in_as_well():
+    made = _with("managed-closed", "factory-managed.cbor")
+    assert made.verdict(HOST, _chain("inspected")).mode == verdict.MANAGED
+    made.poll(DURING, "rtc", 1.0)
+    for chain in ("inspected", "good"):
+        found = made.verdict(HOST, _chain(chain), [])
+        assert not found.accepted and found.name == "closed"
+
+
 def test_only_an_enforced_match_confirms():
     made = _with("ta")
     found = made.verdict(HOST, _chain("good"))
