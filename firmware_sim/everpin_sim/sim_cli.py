@@ -143,7 +143,8 @@ def _cuts(args: argparse.Namespace) -> int:
     else:
         paths = cuts.PATHS if args.path == "all" else (args.path,)
     agent = None if args.agent is None else Path(args.agent).resolve()
-    flash = args.flash or ("littlefs" if args.target == "mcu" else "memory")
+    # Said in full, for the line that replays a case too.
+    args.flash = args.flash or ("littlefs" if args.target == "mcu" else "memory")
     reports = []
     for path in paths:
         try:
@@ -152,7 +153,7 @@ def _cuts(args: argparse.Namespace) -> int:
                 args.depth,
                 args.target,
                 agent,
-                flash,
+                args.flash,
                 args.ops,
                 args.case or "",
                 _Progress(),
