@@ -46,7 +46,15 @@ KERNELS = {
 # What its kernel has as modules, in no order.
 MODULES = {
     "virt": ("virtio_mmio", "virtio_net", "virtio_blk"),
-    "raspi3b": ("phy_generic", "dwc2", "usbnet", "cdc_ether", "bcm2835", "bcm2835_rng"),
+    "raspi3b": (
+        "phy_generic",
+        "dwc2",
+        "usbnet",
+        "cdc_ether",
+        "bcm2835",
+        "bcm2835_rng",
+        "bcm2835_wdt",
+    ),
 }
 DEVICE_TREES = {"virt": "", "raspi3b": "bcm2837-rpi-3-b.dtb"}
 

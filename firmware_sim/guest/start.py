@@ -22,6 +22,7 @@ import time
 
 import cryptography.hazmat.bindings._rust
 import cryptography.x509  # noqa: F401 - what an agent needs, imported once
+
 from everpin.ports.cpython import cli, config, paho, runner, tunnel  # noqa: F401
 
 DEVICE = "/var/lib/everpin"
@@ -116,6 +117,7 @@ def main():
         file.write("hosts: files\n")  # there is no name server, so none is waited for
     os.makedirs("/run/everpin", exist_ok=True)
     quiet_console()
+    print(flush=True)  # ends what a serial port said while its speed was being set
     say("ready")
     for line in sys.stdin:
         asked = json.loads(line)

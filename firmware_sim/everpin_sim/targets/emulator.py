@@ -28,8 +28,12 @@ class Emulator:
         log: Path,
         feed: Callable[[bytes], None],
         inherited: Collection[socket.socket] = (),
+        serial: int = 0,
     ) -> None:
-        """Start it; `inherited` are sockets that arguments name by their descriptors: closed here."""
+        """Start it; `inherited` are sockets that arguments name by their descriptors: closed here.
+
+        `serial` is the number of the serial port that is the console; those before it lead nowhere.
+        """
         if shutil.which(program) is None:
             raise TargetError(f"{program} is lacking; to install: apt-get install qemu-system-arm")
         self._feed = feed
@@ -40,6 +44,7 @@ class Emulator:
         command = [
             *("setpriv", "--pdeathsig", "KILL"),
             *(program, "-nodefaults", "-display", "none", "-monitor", "none"),
+            *("-serial", "null") * serial,
             *("-chardev", f"socket,id=console,fd={theirs.fileno()}", "-serial", "chardev:console"),
             *arguments,
         ]
