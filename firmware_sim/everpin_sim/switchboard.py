@@ -40,6 +40,7 @@ class Switchboard:
             except OSError:
                 near.close()
                 continue
+            far.settimeout(None)  # the limit was for connecting: a session may be quiet for long
             with self._lock:
                 self._pairs.add((near, far))
             for one, other in ((near, far), (far, near)):
