@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import debian, newc, pi_userland
-from .build_mcu import BuildFailed, cache_folder, hash_tree, locked
+from .build_mcu import BuildFailed, cache_folder, locked, prune
 from .cuts import agent_folder
 from .debian import NotAvailable, Tell
 from .pi_userland import KERNELS, PACKAGES, PYTHON
@@ -30,7 +30,11 @@ NEEDED = {
     "dpkg-deb": "dpkg",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
+# What of it is in every guest.
+_OWN = ("compile.py", "start.py")
 _COMPILE_S = 600
+# A guest has some seventy megabytes, its snapshot a hundred and thirty.
+_KEPT = 6
 _DRIVE_BYTES = 32 << 20
 _SCRIPT = f"""#!/usr/bin/{PYTHON}
 import sys
@@ -92,16 +96,11 @@ def build(
             # Bytecode is the same on both machines; it comes from the one that the emulator runs faster.
             fast = debs if machine == "virt" else pi_userland.debs(top / "downloads", "virt", tell)
             bare = {**pi_userland.userland(fast), **installed}
-            kept = (
-                top
-                / "bytecode"
-                / (_inputs(installed, {name: fast[name][0] for name in fast}) + ".tar")
-            )
-            if not kept.exists():
-                tell("the guest compiles its Python, in the emulator")
-                _compile(fast, bare, kept)
+            tell("the guest compiles its Python, in the emulator")
+            whole = _with_bytecode(fast, bare, top / "bytecode")
             tell("packing the guest")
-            _pack(machine, debs, {**bare, **_unpacked(kept)}, packages, done)
+            _pack(machine, debs, whole, packages, done)
+        prune(done, _KEPT)
         return Guest(done, **json.loads((done / "build.json").read_text()))
 
 
@@ -111,7 +110,6 @@ def _inputs(installed: newc.Tree, versions: object) -> str:
     for module in (pi_userland, newc):
         inputs.update(Path(str(module.__file__)).read_bytes())
     inputs.update(Path(__file__).read_bytes())
-    hash_tree(inputs, SOURCE)
     inputs.update(newc.pack(installed))
     return inputs.hexdigest()[:16]
 
@@ -122,12 +120,11 @@ def _installed(agent: Path) -> dict[str, newc.Entry]:
         raise NotAvailable(f"{agent}: no copy of agent/ (it has no everpin/core)")
     tree = {"init": newc.file((SOURCE / "init").read_bytes(), 0o755)}
     tree["usr/bin/everpin"] = newc.file(_SCRIPT.encode(), 0o755)
-    for folder, place in (
-        (SOURCE, "usr/lib/everpin-sim"),
-        (agent / "everpin", PACKAGES + "/everpin"),
-    ):
-        for path in sorted(folder.rglob("*.py")):
-            tree[f"{place}/{path.relative_to(folder)}"] = newc.file(path.read_bytes())
+    for name in _OWN:
+        tree[f"usr/lib/everpin-sim/{name}"] = newc.file((SOURCE / name).read_bytes())
+    for path in sorted((agent / "everpin").rglob("*.py")):
+        name = str(path.relative_to(agent))
+        tree[f"{PACKAGES}/{name}"] = newc.file(path.read_bytes())
     with tempfile.TemporaryDirectory(prefix="everpin-pi-") as root:
         command = ["-m", "everpin.ports.cpython.cli", "agent", "install", "--root", root]
         env = {**os.environ, "PYTHONPATH": str(agent)}
@@ -147,11 +144,40 @@ def _installed(agent: Path) -> dict[str, newc.Entry]:
     return tree
 
 
-def _compile(debs: pi_userland.Debs, tree: newc.Tree, kept: Path) -> None:
-    """Boot the guest once, to compile; leave the bytecode as a tar."""
+def _with_bytecode(debs: pi_userland.Debs, tree: newc.Tree, pool: Path) -> dict[str, newc.Entry]:
+    """Return a tree with the bytecode of what is imported there, by the guest's own compiler.
+
+    `pool` keeps bytecode under the hash of its source, place and interpreter: what was compiled once is not compiled again.
+    """
+    pool.mkdir(parents=True, exist_ok=True)
+    interpreter = debs[f"{PYTHON}-minimal"][0]
+    kept: dict[str, Path] = {}
+    for name, item in tree.items():
+        if name.endswith(".py"):
+            key = hashlib.sha256(f"{interpreter}\0{name}\0".encode() + item.data).hexdigest()
+            kept[_bytecode_of(name)] = pool / (key[:32] + ".pyc")
+    found = {name: newc.file(path.read_bytes()) for name, path in kept.items() if path.exists()}
+    made = _compile(debs, {**tree, **found})
+    wanted = made.pop("wanted").decode().split()
+    for name, data in made.items():
+        fresh = kept[name].with_suffix(".new")
+        fresh.write_bytes(data)
+        fresh.rename(kept[name])
+        found[name] = newc.file(data)
+    # What another copy of the agent imported may lie in the pool as well: the same source gives the same guest.
+    return {**tree, **{name[1:]: found[name[1:]] for name in wanted}}
+
+
+def _bytecode_of(source: str) -> str:
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{PYTHON[6:].replace('.', '')}.pyc"
+
+
+def _compile(debs: pi_userland.Debs, tree: newc.Tree) -> dict[str, bytes]:
+    """Boot the guest once; return the bytecode that was lacking by name, and as "wanted" the names of all that there is to be."""
     image, _, modules = pi_userland.kernel(debs, "virt")
-    with tempfile.TemporaryDirectory(prefix="everpin-pi-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="everpin-pi-") as where:
+        folder = Path(where)
         (folder / "kernel").write_bytes(image)
         (folder / "initramfs").write_bytes(newc.pack({**tree, **modules}))
         with (folder / "drive").open("wb") as drive:
@@ -165,6 +191,7 @@ def _compile(debs: pi_userland.Debs, tree: newc.Tree, kept: Path) -> None:
             *("-drive", f"if=none,id=drive,format=raw,file={folder / 'drive'}"),
             *("-device", "virtio-blk-device,drive=drive"),
         ]
+        late = ""
         try:
             done = subprocess.run(
                 command,
@@ -173,27 +200,13 @@ def _compile(debs: pi_userland.Debs, tree: newc.Tree, kept: Path) -> None:
                 capture_output=True,
                 timeout=_COMPILE_S,
             )
-        except subprocess.TimeoutExpired as late:
-            said = (late.stdout or b"").decode(errors="replace")
-            raise BuildFailed(
-                f"the guest did not compile its Python in time: {said[-800:]}"
-            ) from None
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        if "COMPILED" not in said:
-            raise BuildFailed(f"the guest did not compile its Python: {said[-1500:]}")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        fresh = kept.with_suffix(".new")
-        shutil.copyfile(folder / "drive", fresh)
-        fresh.rename(kept)
-
-
-def _unpacked(bytecode: Path) -> dict[str, newc.Entry]:
-    with tarfile.open(bytecode) as tar:
-        return {
-            item.name: newc.file(data.read())
-            for item in tar
-            if (data := tar.extractfile(item)) is not None
-        }
+            said = (done.stdout + done.stderr).decode(errors="replace")
+        except subprocess.TimeoutExpired as problem:
+            late, said = " in time", (problem.stdout or b"").decode(errors="replace")
+        if late or "COMPILED" not in said:
+            raise BuildFailed(f"the guest did not compile its Python{late}: {said[-1500:]}")
+        with tarfile.open(folder / "drive") as tar:
+            return {item.name: tar.extractfile(item).read() for item in tar}  # type: ignore[union-attr]
 
 
 def _pack(

@@ -1,8 +1,9 @@
-"""Compile what the launcher imports and all of the agent, once when the image is made: the bytecode goes to the host by the drive.
+"""Compile what the launcher imports and all of the agent, when the image is made: the bytecode goes to the host by the drive.
 
 The same source gives the same bytecode, whatever Python the host has; and no boot of an emulated Pi compiles anything.
 """
 
+import importlib.util
 import io
 import os
 import py_compile
@@ -14,7 +15,7 @@ PLACES = ("/usr/lib/python3",)
 
 
 def sources():
-    """Return the files to compile: those of modules that were imported, and every one of the agent's."""
+    """Return the files that are to have bytecode: those of modules that were imported, and every one of the agent's."""
     runpy.run_path("/usr/lib/everpin-sim/start.py", run_name="imported")
     found = set()
     for module in list(sys.modules.values()):
@@ -27,10 +28,17 @@ def sources():
 
 
 def main():
-    """Compile, and write a tar of it to the drive."""
+    """Compile what has no bytecode, and write a tar of it to the drive; a list of all that is to have some comes first."""
+    wanted = sources()
+    listing = "".join(importlib.util.cache_from_source(name) + "\n" for name in wanted).encode()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name in sources():
+        item = tarfile.TarInfo("wanted")
+        item.size = len(listing)
+        tar.addfile(item, io.BytesIO(listing))
+        for name in wanted:
+            if os.path.exists(importlib.util.cache_from_source(name)):
+                continue
             made = py_compile.compile(
                 name,
                 doraise=True,

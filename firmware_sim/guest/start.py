@@ -2,6 +2,7 @@
 
     {"do": "start", "clock": Unix seconds or null, "seed": hex, "hosts": {name: address}, "argv": ["agent", "run", …]}
     {"do": "start", …, "run": file, "argv": […]}      a program of the device's folder instead of the command `everpin`
+    {"do": "start", …, "console": true}                this program reads the console, to its end
     {"do": "clock", "unix": seconds or null}
 
 A snapshot of the machine is taken while it waits. Nothing that differs between two devices, or between two lives of one, has been
@@ -79,7 +80,8 @@ def run(asked):
     """Be the program, in a process of its own."""
     random.seed()
     os.closerange(3, 64)
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    if not asked.get("console"):
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
     os.chdir("/run/everpin")
     sys.argv = [asked.get("run") or "everpin", *asked["argv"]]
     if "run" in asked:
@@ -125,7 +127,7 @@ def main():
             set_clock(asked["unix"])
         elif asked["do"] == "start":
             child = start(asked)
-            if asked.get("wait"):
+            if asked.get("console"):
                 say("ended", code=os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     while True:
         time.sleep(3600)

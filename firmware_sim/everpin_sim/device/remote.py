@@ -72,7 +72,8 @@ class _Medium:
         return _Told(self._judge.open_region(), self._judge.tell)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of it: who boots it next is another life."""
+        self._judge.close_region()
 
     def another(self) -> "_Medium":
         """Return the same: see `Part.copy`."""
@@ -102,6 +103,9 @@ class Judge(Oracle):
     def open_region(self) -> "Flash":
         """Return the store's flash on the region."""
         raise NotImplementedError
+
+    def close_region(self) -> None:
+        """Let go of the region, where that takes anything."""
 
     def say(self, fields: "dict[str, Any]") -> None:
         """Say a line to the bench."""

@@ -66,7 +66,7 @@ class Pi(Target):
     def start(
         self, argv: Collection[str], run: str = "", files: Mapping[str, bytes] | None = None
     ) -> PiMachine:
-        """Boot and run `everpin ARGV…`, or a program of the device's folder with more `files`; return the machine."""
+        """Boot and run `everpin ARGV…`, or a program among `files`, which has the console; return the machine."""
         self._off("power_on")
         config, found = self._config(), dict(files or {})
         config["flash"] = "/dev/region"
@@ -97,7 +97,7 @@ class Pi(Target):
         machine.wait_ready()
         asked: dict[str, Any] = {"argv": list(argv), "hosts": self._names}
         if run:
-            asked["run"] = f"{_HOME}/{run}"
+            asked |= {"run": f"{_HOME}/{run}", "console": True}
         machine.do(do="start", clock=self._unix(), seed=os.urandom(64).hex(), **asked)
         return machine
 
