@@ -48,7 +48,7 @@ def parts(case: str) -> tuple[int, str, bool]:
     return int(number), kind, number != where
 
 
-def _expected(folder: Path, path: str, ops: int, agent: Path) -> dict[str, Any]:
+def expected(folder: Path, path: str, ops: int, agent: Path) -> dict[str, Any]:
     """Return the path's trust states in process; raise `SweepFailed`."""
     command, env = cuts.command_of("core", agent)
     done = subprocess.run(
@@ -96,12 +96,12 @@ def sweep(
     ):
         folder = Path(where)
         paths.write(folder)
-        expected = _expected(folder, path, ops, agent or cuts.agent_folder())
-        if "failed" in expected:
-            what, why = expected["failed"]
+        states = expected(folder, path, ops, agent or cuts.agent_folder())
+        if "failed" in states:
+            what, why = states["failed"]
             count(f"{path}/uncut", (what, why))
             return cuts.report(path, 1, target, flash, found, started)
-        made = make(folder, expected)
+        made = make(folder, states)
         stack.callback(made.close)
         workers = stack.enter_context(
             concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))

@@ -149,7 +149,8 @@ class _Sweep:
             at = max(number for number, begin in enumerate(begins) if begin - begins[0] <= done)
             self._places.append(self._syncs[at])
             done += count
-        if done != begins[-1] - begins[0]:
+        # More may follow: what a flash has left to the kernel is written when its partition is closed.
+        if done < begins[-1] - begins[0]:
             raise cuts.SweepFailed("the guest and the log do not agree on what was written")
         self._syncs.pop()  # the last was the life's end
 
