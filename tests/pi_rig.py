@@ -32,7 +32,7 @@ class Rig:
         self._where = ("--fleet", str(folder / "acme"))
         main, rescue, self._operator = free(3)
         self.port = main
-        issuer = pki.root(
+        self.issuer = issuer = pki.root(
             "Some Root", datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
         )
         self._leaf = pki.leaf(issuer, "broker")

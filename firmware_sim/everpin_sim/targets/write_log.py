@@ -51,7 +51,9 @@ def writes(log: Path) -> list[Write]:
 
 
 def _entries(log: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (offset, flags, data) of each entry."""
+    """Yield (offset, flags, data) of each entry; the emulator begins a log with the first of them."""
+    if not any(log[:8]):
+        return
     magic, _, count, sector = struct.unpack_from("<QQQI", log)
     if magic != _MAGIC:
         raise TargetError("no log of writes")
