@@ -59,4 +59,17 @@ def swept(
     return code, json.loads(out)
 
 
-__all__ = ("TOO_EARLY", "broken", "firmware", "swept")
+def told(
+    capsys: pytest.CaptureFixture[str], target: str, *argv: str
+) -> tuple[int, dict[str, Any]]:
+    """Return the exit status of the story on a target, and what it found."""
+    code = cli.main(["demo", "--target", target, "--json", *argv])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def untrue(found: dict[str, Any]) -> list[Any]:
+    """Return the lines of a story that did not hold."""
+    return [row for run in found["runs"] for row in run["rows"] if not row["ok"]]
+
+
+__all__ = ("TOO_EARLY", "broken", "firmware", "swept", "told", "untrue")

@@ -158,3 +158,26 @@ def test_it_boots_from_power_on_on_both_machines(rig: pi_rig.Rig, machine: str) 
         assert start["trust_digest"] == taken["trust_digest"]
         # The one of a snapshot was said before these lives.
         assert len([event for event in pi.events if event["event"] == "ready"]) == 2
+
+
+# ---- the story -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_every_line_of_the_story_holds_with_a_pi(capsys: pytest.CaptureFixture[str]) -> None:
+    pi_rig.guest()
+    code, found = boards.told(capsys, "pi", "--rescue", "http")
+    assert (boards.untrue(found), code, found["ok"]) == ([], 0, True)
+    assert found["target"] == "pi"
+
+
+@pytest.mark.long
+def test_the_story_fails_on_a_pi_without_the_pin_check(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pi_rig.guest()
+    file, check, without = MUTANTS["the pin check"]
+    agent = boards.broken(tmp_path, file, [(check, without)])
+    code, found = boards.told(capsys, "pi", "--rescue", "mqtt", "--agent", str(agent))
+    assert code == 1 and found["ok"] is False
+    assert "gateway" in {row["device"] for row in boards.untrue(found)}
