@@ -1,5 +1,7 @@
 """The agent on an emulated Pi: Linux, CPython and the installed command, over a real broker, its card and its surroundings."""
 
+import os
+import stat as stat_module
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ import pytest
 import boards
 import pi_rig
 from everpin.core.store import REGION_BYTES
+from everpin.ports.device import open_flash
+from everpin.ports.fileflash import FileFlash
 from everpin_sim import pki
 from everpin_sim.story import is_event
 from everpin_sim.targets.events import Event
@@ -158,6 +162,25 @@ def test_it_boots_from_power_on_on_both_machines(rig: pi_rig.Rig, machine: str) 
         assert start["trust_digest"] == taken["trust_digest"]
         # The one of a snapshot was said before these lives.
         assert len([event for event in pi.events if event["event"] == "ready"]) == 2
+
+
+def test_a_partition_is_opened_as_a_file_although_its_mode_has_a_folders_bit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "region").write_bytes(b"\xff" * REGION_BYTES)
+    (tmp_path / "device.json").write_text('{"flash": "region"}')
+    really = os.stat
+
+    def stat(path: str, *args: Any, **kwargs: Any) -> os.stat_result:
+        found = really(path, *args, **kwargs)
+        if not str(path).endswith("/region"):
+            return found
+        return os.stat_result((stat_module.S_IFBLK | 0o600, *found[1:]))
+
+    monkeypatch.setattr(os, "stat", stat)
+    flash = open_flash(str(tmp_path), {"flash": "region"}, False)
+    assert isinstance(flash, FileFlash)
+    flash.close()
 
 
 # ---- the story -------------------------------------------------------------------------------------------------------

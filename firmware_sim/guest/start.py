@@ -10,8 +10,10 @@ looked at by then: not its card, not the time of day. What the snapshot would re
 kernel's random numbers with the seed, those of Python and OpenSSL by the fork and from the kernel.
 """
 
+import encodings.idna  # noqa: F401 - what an agent's libraries import when they are first used
 import fcntl
 import json
+import locale  # noqa: F401
 import os
 import random
 import runpy
@@ -21,10 +23,10 @@ import tarfile
 import termios
 import time
 
-import cryptography.hazmat.bindings._rust
-import cryptography.x509  # noqa: F401 - what an agent needs, imported once
+import cryptography.hazmat.backends.openssl.backend
+import cryptography.x509  # noqa: F401
 
-from everpin.ports.cpython import cli, config, paho, runner, tunnel  # noqa: F401
+from everpin.ports.cpython import cli, runner  # noqa: F401
 
 DEVICE = "/var/lib/everpin"
 CARDS = (("/dev/vda1", "/dev/vda2"), ("/dev/mmcblk0p1", "/dev/mmcblk0p2"))

@@ -18,7 +18,7 @@ from .emulator import Emulator
 from .gates import Gates
 from .protocol import TargetError
 
-RAM_MIB = 192
+RAM_MIB = 256
 _BOOT_S = 180.0
 _COMMON = "quiet loglevel=3 panic=-1 rdinit=/init"
 
