@@ -21,6 +21,21 @@ from .policy_hosts import Anchor, Host
 RESERVED = ("root", "report", "ack")
 FILE = "policy.toml"
 UNLISTED = ("refuse", "pkix")
+FIELDS = (
+    "fleet",
+    "channel",
+    "signers",
+    "hosts",
+    "brokers",
+    "rescue",
+    "forbidden",
+    "urgent",
+    "time_sources",
+    "contingency",
+    "anchors",
+    "unlisted",
+    "ct_logs",
+)
 
 
 @dataclass(frozen=True)
@@ -165,25 +180,7 @@ def load(path: Path, complete: bool = True) -> Policy:
             f"no TOML: {str(error).split(' at line')[0]}", f"{path}:{error.line}"
         ) from None
     check = Checker(path, text)
-    check.known(
-        raw,
-        "",
-        (
-            "fleet",
-            "channel",
-            "signers",
-            "hosts",
-            "brokers",
-            "rescue",
-            "forbidden",
-            "urgent",
-            "time_sources",
-            "contingency",
-            "anchors",
-            "unlisted",
-            "ct_logs",
-        ),
-    )
+    check.known(raw, "", FIELDS)
     fleet, channel = _name(check, raw, "fleet"), _name(check, raw, "channel")
     if channel in RESERVED:
         raise check.fail("channel", f"{channel!r} is one of the protocol's own topics")

@@ -21,7 +21,7 @@ FOLLOW = {
     "closed": device_host.FOLLOW_CLOSED,
     "keep": device_host.FOLLOW_KEEP,
 }
-_FIELDS = (
+FIELDS = (
     "name",
     "usage",
     "include_subdomains",
@@ -116,7 +116,7 @@ class Anchor:
 
 def host(check: Checker, raw: dict[str, Any], place: str) -> Host:
     """Return one entry."""
-    check.known(raw, place, _FIELDS)
+    check.known(raw, place, FIELDS)
     name = check.text(raw, place, "name")
     if name != canonical(name):
         raise check.fail(f"{place}.name", f"write it as {canonical(name)!r}")

@@ -4,7 +4,8 @@ import os
 
 import making
 import tools
-from everpin.core import host, path_rules, verdict
+from everpin.core import chain as chains
+from everpin.core import host, limits, path_rules, verdict
 from everpin.core.errors import MisuseError, PeerError
 
 HOST = "api.example"
@@ -49,10 +50,20 @@ TABLE = (
     ("ta", "middle-may-not-sign", None, None, "no-path"),
     ("ta", "middle-unknown-critical", None, None, "no-path"),
     ("ta", "middle-for-elsewhere", None, None, "no-path"),
+    ("ta", "middle-for-clients", None, None, "no-path"),
+    ("ta", "middle-for-anything", None, None, "ok"),
+    ("ta", "middle-excludes-junk", None, None, "no-path"),
+    ("ta", "middle-excludes-a-wildcard", None, None, "no-path"),
+    ("ta", "middle-excludes-half-an-address", None, None, "no-path"),
     ("ta", "path-too-long", None, None, "no-path"),
     ("ta", "wrong-name", None, None, "wrong-name"),
     ("ta", "common-name-only", None, None, "wrong-name"),
     ("ta", "for-clients", None, None, "purpose"),
+    ("ta", "leaf-that-signs", None, None, "purpose"),
+    ("ta", "leaf-unknown-critical", None, None, "purpose"),
+    ("ta", "depth-6", None, None, "ok"),
+    ("ta", "depth-7", None, None, "no-path"),
+    ("ta", "all-of-one-name", None, None, "no-path"),
     ("ta-dates", "good", DURING, None, "ok"),
     ("ta-dates", "expired", DURING, None, "dates"),
     ("ta-dates", "not-yet", DURING, None, "dates"),
@@ -68,6 +79,7 @@ TABLE = (
     ("ta-middle", "missing", None, None, "no-path"),
     ("ta-middle", "forged", None, None, "no-path"),
     ("ta-middle", "middle-ca-false", None, None, "no-path"),
+    ("ta-middle", "middle-for-clients", None, None, "no-path"),
     ("ta-middle", "sub-ca-that-is-none", None, None, "no-path"),
     # ---- usage 1: PKIX, and the leaf's key ----
     ("ee", "good", None, "own", "ok"),
@@ -83,6 +95,7 @@ TABLE = (
     ("ee", "expired", None, "own", "ok"),
     ("ee-and-ca", "good", None, "own", "ok"),
     ("ee-and-ca", "new-key", None, "own", "pin-mismatch"),
+    ("ee-and-other-ca", "good", None, "own", "pin-mismatch"),
     # ---- usage 0: PKIX, and a key on the path ----
     ("ca", "good", None, "own", "ok"),
     ("ca", "new-key", None, "own", "ok"),
@@ -96,6 +109,15 @@ TABLE = (
     ("ca-other", "superfluous", None, "own", "pin-mismatch"),  # served, and on no path
     # ---- what may stand in ----
     ("ca-report-only", "good", None, "own", "report-only"),
+    (
+        "ca-report-only",
+        "good",
+        None,
+        None,
+        "pkix",
+    ),  # it relaxes the pin, not the runtime's own check
+    ("ca-expires-store", "good", DURING, "own", "trust-store"),
+    ("ca-expires-store", "good", DURING, None, "pkix"),
     ("ca-report-only", "forged", None, "own", "no-path"),
     ("ca-report-only", "wrong-name", None, "own", "wrong-name"),
     ("ca-report-only", "expired", DURING, "own", "dates"),
@@ -114,6 +136,9 @@ TABLE = (
     ("expires-closed", "self-signed", T0 + 999, None, "ok"),
     ("expires-closed", "self-signed", T0 + 1000, None, "closed"),
     ("expires-closed", "self-signed", None, None, "ok"),
+    ("closed-report-only", "good", T0 + 999, None, "report-only"),
+    ("closed-report-only", "good", DURING, None, "closed"),
+    ("unlisted-broker", "good", None, "own", "unlisted!"),  # the update channel
     ("unlisted", "good", None, "own", "unlisted"),
     ("unlisted", "good", None, None, "pkix"),
     ("unlisted", "forged", None, "own", "no-path"),
@@ -189,11 +214,11 @@ def test_what_stands_in_for_a_pin_needs_a_path_and_is_told():
 def test_nothing_relaxes_the_update_channel():
     made = _with("broker")
     made.poll(DURING, "rtc", 1.0)
-    for chain in ("good", "inspected"):
-        assert not made.verdict("broker.example", _chain(chain), []).accepted
+    for chain in ("broker", "broker-inspected"):
+        assert made.verdict("broker.example", _chain(chain), []).name == "pin-mismatch"
     # Its pins go on though they have expired: a broker that nobody may talk to could never be put right.
     managed = _with("broker", "factory-managed.cbor")
-    assert not managed.verdict("broker.example", _chain("inspected"), []).accepted
+    assert not managed.verdict("broker.example", _chain("broker-inspected"), []).accepted
 
 
 def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
@@ -205,7 +230,9 @@ def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
     for policy in ("dane-other", "ca-report-only", "unlisted", "expires-store"):
         other = _with(policy, "factory-managed.cbor")
         other.poll(DURING, "rtc", 1.0)
-        assert not other.verdict(HOST, _chain("inspected"), []).accepted, policy
+        # Neither by our path nor where the runtime, which knows the CA for other hosts' sake, found one.
+        for platform in ([], _chain("inspected") + _chain("inspection-ca")):
+            assert not other.verdict(HOST, _chain("inspected"), platform).accepted, policy
 
 
 def test_only_an_enforced_match_confirms():
@@ -272,6 +299,23 @@ def test_a_path_is_bounded():
     assert made.verdict(HOST, [leaf, middle] + [junk] * 3).accepted
     assert made.verdict(HOST, [leaf, middle] + [junk] * 4).name == "no-certificate"
     assert made.verdict(HOST, [leaf, b"junk", middle]).accepted
+
+
+def test_the_work_for_one_chain_is_bounded():
+    made = _with("ta")
+    counted = []
+    signed_by = chains.signed_by
+
+    def count(child, spki):
+        counted.append(1)
+        return signed_by(child, spki)
+
+    chains.signed_by = count
+    try:
+        assert made.verdict(HOST, _chain("all-of-one-name")).name == "no-path"
+    finally:
+        chains.signed_by = signed_by
+    assert len(counted) == limits.LINK_CHECKS_MAX
 
 
 def test_addresses_and_wildcards_are_names_as_well():

@@ -12,6 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 from ...core import accept
 from ...core.errors import PeerError
@@ -117,7 +118,14 @@ def _policy(args: "argparse.Namespace", clock: "int | None") -> ReadOnly:
             raise Unusable(f"{path}: devices would refuse this document ({error.name})") from None
     else:
         pins = _of_toml(path)
-    return ReadOnly([_trust(pins)], clock)
+    return ReadOnly([_trust(pins)], _now(clock, pins.sources))
+
+
+def _now(clock: "int | None", sources: "list[str]") -> "int | None":
+    """Return the time that is asked for, else this machine's when the policy names a clock that devices believe, else None."""
+    if clock is None and sources:
+        return int(time.time())
+    return clock
 
 
 def of_device(folder: str, clock: "int | None") -> ReadOnly:
@@ -126,7 +134,7 @@ def of_device(folder: str, clock: "int | None") -> ReadOnly:
         trust, managed = stored(folder)
     except StoredError as error:
         raise Unusable(str(error)) from None
-    return ReadOnly([trust], clock, managed)
+    return ReadOnly([trust], _now(clock, trust.pins.sources), managed)
 
 
 def _of_toml(path: str) -> "Pins":
@@ -178,7 +186,7 @@ def _print(args: "argparse.Namespace", found: "Verdict") -> None:
             "pin": pin,
             "path": [item.hex() for item in found.path],
             "why": found.name,
-            "mode": found.mode,
+            "mode": found.mode if found.accepted else "",
             "by": found.by,
             "entry": found.entry,
         }

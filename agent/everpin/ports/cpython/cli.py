@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 # Each extra's third-party modules. The wheel always carries everpin_fleet and its sisters, so it is these whose absence tells;
 # tests/test_packaging.py compares the table with pyproject.toml.
 _FLEET = ("cbor2", "pyhsslms", "rich", "tomlkit")
+_BOARD = ("esptool", "littlefs", "mpremote")
 EXTRAS = {
     "fleet": _FLEET,
     "sim": (*_FLEET, "amqtt"),
-    "hil": (*_FLEET, "amqtt"),
+    "board": (*_FLEET, *_BOARD),
+    "hil": (*_FLEET, "amqtt", *_BOARD),
 }
 
 # verb: (what it does, extra, module with `main(argv) -> int` or "" while it is still to come)
@@ -45,6 +47,7 @@ DELEGATED = {
     "provision": ("write a device's flash image and configuration", "fleet", _FLEET_CLI),
     "reports": ("collect what the devices report, and acknowledge it", "fleet", _FLEET_CLI),
     "acl": ("print the broker's access rules", "fleet", _FLEET_CLI),
+    "flash": ("write firmware and a device's image to a board", "board", _FLEET_CLI),
     "demo": (
         "the story: a signed pin update carries devices through a root expiry",
         "sim",
@@ -95,6 +98,7 @@ def _overview() -> str:
     groups = [
         ("on the device", None),
         ("for the operator", "fleet"),
+        ("for boards", "board"),
         ("to see and prove it", "sim"),
         ("on the bench", "hil"),
     ]
@@ -209,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--at",
         metavar="TIME",
-        help="the time by a clock that the device may believe (ISO 8601, UTC); without it no date is judged",
+        help="the time by a clock that the device believes (ISO 8601, UTC); without it now, when the policy names such a clock, else no date is judged",
     )
     check.add_argument("--agent", metavar="DIR", help="judge by this copy of agent/")
     check.add_argument("--json", action="store_true", help="print one JSON object")

@@ -297,6 +297,11 @@ class PinnedSocket(ssl.SSLSocket):
             if self.fileno() != -1:
                 self.settimeout(timeout)
 
+    def check(self) -> None:
+        """Raise `PinRefused` unless the policy as it is now accepts this peer: for who neither reads nor writes meanwhile."""
+        pump: Any = self._sslobj
+        pump.gate.check()
+
     def shutdown(self, how: int) -> None:
         """Shut the TCP connection down; unlike SSLSocket's, what is sent or received after that is no plain text."""
         socket.socket.shutdown(self, how)
