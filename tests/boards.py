@@ -1,11 +1,28 @@
-"""Firmware for tests of emulated boards: built once and kept, or the reason why not."""
+"""What tests of emulated boards share. Firmware: built once and kept, or the reason why not."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from everpin.ports.cpython import cli
 from everpin_sim import build_mcu, debian
+
+# A commit that names a document which is not there yet.
+TOO_EARLY = [
+    (
+        "        second.save(sequence, body, second is early)\n",
+        "        second.save(sequence, body, second is early)\n        if document is not None:\n"
+        "            _unused(self._pins, self._pins_in_use).save(sequence, document)\n",
+    ),
+    (
+        "            elif digest == trust.pins_digest:\n"
+        "                _unused(self._pins, self._pins_in_use).save(sequence, document)\n",
+        "",
+    ),
+]
 
 
 def firmware(board: str = "an385", agent: Path | None = None) -> build_mcu.Firmware:
@@ -33,4 +50,26 @@ def broken(folder: Path, file: str, changes: list[tuple[str, str]]) -> Path:
     return agent
 
 
-__all__ = ("broken", "firmware")
+def swept(
+    capsys: pytest.CaptureFixture[str], target: str, *argv: str
+) -> tuple[int, dict[str, Any]]:
+    """Return the exit status and the report of a sweep."""
+    code = cli.main(["sim", "cuts", "--target", target, "--json", *argv])
+    out, _ = capsys.readouterr()
+    return code, json.loads(out)
+
+
+def told(
+    capsys: pytest.CaptureFixture[str], target: str, *argv: str
+) -> tuple[int, dict[str, Any]]:
+    """Return the exit status of the story on a target, and what it found."""
+    code = cli.main(["demo", "--target", target, "--json", *argv])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def untrue(found: dict[str, Any]) -> list[Any]:
+    """Return the lines of a story that did not hold."""
+    return [row for run in found["runs"] for row in run["rows"] if not row["ok"]]
+
+
+__all__ = ("TOO_EARLY", "broken", "firmware", "swept", "told", "untrue")

@@ -130,5 +130,5 @@ def test_what_was_not_used_for_longest_goes_from_the_cache(tmp_path: Path) -> No
     for number in range(5):
         (tmp_path / str(number)).mkdir()
         os.utime(tmp_path / str(number), (number, number))
-    build_mcu._prune(tmp_path / "0", 3)
+    build_mcu.prune(tmp_path / "0", 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "3", "4"]

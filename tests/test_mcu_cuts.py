@@ -1,6 +1,5 @@
 """Power cuts on an emulated microcontroller, by its flash's own fuse: the verdicts are those of the same path in process."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +8,11 @@ import pytest
 import boards
 import mpy
 from everpin.ports.cpython import cli
-from everpin_sim import cuts, mcu_cuts
-
-# A commit that names a document which is not there yet.
-_TOO_EARLY = [
-    (
-        "        second.save(sequence, body, second is early)\n",
-        "        second.save(sequence, body, second is early)\n        if document is not None:\n"
-        "            _unused(self._pins, self._pins_in_use).save(sequence, document)\n",
-    ),
-    (
-        "            elif digest == trust.pins_digest:\n"
-        "                _unused(self._pins, self._pins_in_use).save(sequence, document)\n",
-        "",
-    ),
-]
+from everpin_sim import board_cuts, cuts
 
 
 def _said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, Any]]:
-    code = cli.main(["sim", "cuts", "--target", "mcu", "--json", *argv])
-    out, _ = capsys.readouterr()
-    return code, json.loads(out)
+    return boards.swept(capsys, "mcu", *argv)
 
 
 @pytest.mark.slow
@@ -73,7 +56,7 @@ def test_a_store_that_is_broken_on_purpose_fails_on_the_board_too(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     boards.firmware()
-    agent = str(boards.broken(tmp_path, "core/store.py", _TOO_EARLY))
+    agent = str(boards.broken(tmp_path, "core/store.py", boards.TOO_EARLY))
     code, report = _said(capsys, "--path", "pins", "--agent", agent, "--fail-fast")
     assert code == 1 and sum(report[count] for count in cuts.COUNTS) >= 1
     case = report["failed"][0]
@@ -88,7 +71,7 @@ def test_a_state_that_is_not_the_one_in_process_is_a_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boards.firmware()
-    really = mcu_cuts._expected
+    really = board_cuts.expected
 
     def other(*args: Any) -> dict[str, Any]:
         said = really(*args)
@@ -96,7 +79,7 @@ def test_a_state_that_is_not_the_one_in_process_is_a_failure(
         said["states"][1] = [state[:-2] + ("00" if state[-2:] != "00" else "01"), *rest]
         return said
 
-    monkeypatch.setattr(mcu_cuts, "_expected", other)
+    monkeypatch.setattr(board_cuts, "expected", other)
     code, report = _said(capsys, "--path", "pins", "--ops", "1")
     assert (code, report["failed"], report["lost"]) == (1, ["pins/uncut"], 1)
 

@@ -1,11 +1,9 @@
 """A board as a device: its lives, its flash, its surroundings; and the story told with boards."""
 
-import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -113,20 +111,11 @@ def test_its_clock_is_set_while_it_runs(board: Mcu) -> None:
 # ---- the story ------------------------------------------------------------------------------------------------------
 
 
-def _demo(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, Any]]:
-    code = cli.main(["demo", "--target", "mcu", "--json", *argv])
-    return code, json.loads(capsys.readouterr().out)
-
-
-def _untrue(found: dict[str, Any]) -> list[Any]:
-    return [row for run in found["runs"] for row in run["rows"] if not row["ok"]]
-
-
 @pytest.mark.slow
 def test_every_line_of_the_story_holds_with_boards(capsys: pytest.CaptureFixture[str]) -> None:
     boards.firmware()
-    code, found = _demo(capsys, "--rescue", "mqtt")
-    assert (_untrue(found), code, found["ok"]) == ([], 0, True)
+    code, found = boards.told(capsys, "mcu", "--rescue", "mqtt")
+    assert (boards.untrue(found), code, found["ok"]) == ([], 0, True)
     assert found["target"] == "mcu" and set(found["runs"][0]["downtime_s"]) == {"lamp", "gateway"}
 
 
@@ -137,9 +126,11 @@ def test_the_story_fails_on_boards_without_the_pin_check(
     boards.firmware()
     file, check, without = MUTANTS["the pin check"]
     agent = boards.broken(tmp_path, file, [(check, without)])
-    code, found = _demo(capsys, "--rescue", "mqtt", "--agent", str(agent), "--fail-fast")
+    code, found = boards.told(
+        capsys, "mcu", "--rescue", "mqtt", "--agent", str(agent), "--fail-fast"
+    )
     assert code == 1 and found["ok"] is False
-    assert re.search("refuses the attacker", str(_untrue(found)))
+    assert re.search("refuses the attacker", str(boards.untrue(found)))
 
 
 def test_without_its_tools_the_story_says_what_is_lacking(

@@ -55,10 +55,12 @@ lacking() {
     # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
     command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo mosquitto
     if [ "$with" = boards ]; then
-        # As NEEDED in firmware_sim/everpin_sim/build_mcu.py.
+        # As NEEDED in firmware_sim/everpin_sim/build_mcu.py and build_pi.py.
         command -v arm-none-eabi-gcc >/dev/null || echo gcc-arm-none-eabi
         [ -e /usr/lib/arm-none-eabi/newlib/libc.a ] || echo libnewlib-arm-none-eabi
-        command -v qemu-system-arm >/dev/null || echo qemu-system-arm
+        # One package has both emulators.
+        { command -v qemu-system-arm && command -v qemu-system-aarch64; } >/dev/null || echo qemu-system-arm
+        [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
         command -v gcc >/dev/null || echo gcc
         [ -e /usr/include/stdlib.h ] || echo libc6-dev
         command -v dpkg-source >/dev/null || echo dpkg-dev

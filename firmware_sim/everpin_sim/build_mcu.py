@@ -123,30 +123,26 @@ def build(
     debian.require()
     debian.install(debian.lacking(NEEDED), tell)
     top = (cache or cache_folder()) / "mcu"
-    try:
-        top.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise NotAvailable(f"{top}: {problem.strerror}; EVERPIN_CACHE names another") from None
-    with _locked(top):
+    with locked(top):
         sources = _sources(top, tell)
         inputs = hashlib.sha256(f"{board} {ram} {sources.name} {_compiler()}".encode())
         inputs.update(Path(__file__).read_bytes())
-        _hash_tree(inputs, SOURCE, "frozen")
+        hash_tree(inputs, SOURCE, "frozen")
         # Objects are shared by builds that differ in their frozen Python alone.
         objects = top / "objects" / inputs.hexdigest()[:16]
         for folder in (SOURCE / "frozen", DEVICE):
-            _hash_tree(inputs, folder)
+            hash_tree(inputs, folder)
         for name, path in sorted(files.items()):
             inputs.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
         done = top / "firmware" / inputs.hexdigest()[:16]
         if not (done / "build.json").exists():
             _build(board, ram, files, sources, objects, done, tell)
         for folder, kept in ((done, _KEPT_FIRMWARE), (objects, _KEPT_OBJECTS)):
-            _prune(folder, kept)
+            prune(folder, kept)
         return _read(done)
 
 
-def _prune(newest: Path, kept: int) -> None:
+def prune(newest: Path, kept: int) -> None:
     """Note that a folder was used, and remove those beside it that were not for longest."""
     if newest.exists():
         os.utime(newest)
@@ -161,8 +157,12 @@ def _read(folder: Path) -> Firmware:
 
 
 @contextlib.contextmanager
-def _locked(top: Path) -> Iterator[None]:
-    """Hold the cache: two builds at a time would write into one folder."""
+def locked(top: Path) -> Iterator[None]:
+    """Make a cache folder and hold it: two builds at a time would write into one. Raise `NotAvailable`."""
+    try:
+        top.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise NotAvailable(f"{top}: {problem.strerror}; EVERPIN_CACHE names another") from None
     with (top / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -172,7 +172,7 @@ def _compiler() -> str:
     return _run(["arm-none-eabi-gcc", "--version"], SOURCE).splitlines()[0]
 
 
-def _hash_tree(into: "hashlib._Hash", folder: Path, but: str = "") -> None:
+def hash_tree(into: "hashlib._Hash", folder: Path, but: str = "") -> None:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not {but, "__pycache__"} & set(path.relative_to(folder).parts):
             into.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")

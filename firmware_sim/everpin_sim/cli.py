@@ -10,21 +10,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import build_mcu
+from . import build_mcu, build_pi
 from .broker import mosquitto_path
 from .debian import NotAvailable
 from .micropython import NoMicroPython
 from .story import Row, Run, Story
 from .story_devices import TARGETS, Devices
+from .targets.pi_machine import snapshot
 
 # A board takes seconds for what a process does at once.
-_LIFETIME_S = {"unix": 14.0, "mcu": 30.0}
+_LIFETIME_S = {"unix": 14.0, "mcu": 30.0, "pi": 30.0}
 
 _EXAMPLES = """\
 examples:
   everpin demo                        the whole story, in about a minute
   everpin demo --broker mosquitto     with mosquitto instead of the embedded broker
   everpin demo --target mcu           meter and lamp are boards in QEMU, each with its own firmware and flash
+  everpin demo --target pi            gateway is a Raspberry Pi in QEMU, Linux and card and all
   everpin demo --agent DIR            with another copy of agent/: a check removed there must make it fail
 """
 
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=TARGETS,
         default="unix",
-        help="what meter and lamp are: MicroPython processes (unix), or firmware on boards in QEMU (mcu) (default: unix)",
+        help="what the devices are: processes of both interpreters (unix); meter and lamp firmware on boards in QEMU (mcu); gateway a Pi there (pi) (default: unix)",
     )
     demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
     demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--lifetime",
         type=float,
         metavar="SECONDS",
-        help="Alpha Root's remaining life (default: 14, on boards 30)",
+        help="Alpha Root's remaining life (default: 14, with QEMU 30)",
     )
     demo.add_argument(
         "--fail-fast", action="store_true", help="end at the first line that is not true"
@@ -93,7 +95,7 @@ def main(argv: list[str]) -> int:
         print("everpin: mosquitto is not installed; apt-get install mosquitto", file=sys.stderr)
         return 1
     try:
-        devices = Devices(agent, _firmware(agent, console) if args.target == "mcu" else None)
+        devices = _devices(args.target, agent, console)
     except (NoMicroPython, NotAvailable, build_mcu.BuildFailed) as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return 1
@@ -128,8 +130,18 @@ def main(argv: list[str]) -> int:
     return 0 if ok else 1
 
 
-def _firmware(agent: Path, console: Console) -> build_mcu.Firmware:
-    return build_mcu.build(agent=agent, tell=lambda text: console.print(f"[dim]{text}[/]"))
+def _devices(target: str, agent: Path, console: Console) -> Devices:
+    """Return the devices of a target, what they run built if need be; raise `NoMicroPython`, `NotAvailable` or `BuildFailed`."""
+
+    def tell(text: str) -> None:
+        console.print(f"[dim]{text}[/]")
+
+    firmware = build_mcu.build(agent=agent, tell=tell) if target == "mcu" else None
+    guest = build_pi.build(agent=agent, tell=tell) if target == "pi" else None
+    if guest is not None:
+        tell("booting a Pi once, for its snapshot")
+        snapshot(guest)
+    return Devices(agent, firmware, guest)
 
 
 def _one(args: argparse.Namespace, devices: Devices, rescue: str, console: Console) -> Run:

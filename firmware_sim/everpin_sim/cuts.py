@@ -14,7 +14,7 @@ from . import micropython, paths
 
 DEVICE = Path(__file__).resolve().parent / "device"
 PATHS = paths.PATHS
-TARGETS = ("core", "unix", "mcu")
+TARGETS = ("core", "unix", "mcu", "pi")
 FLASHES = ("memory", "partition", "littlefs")
 COUNTS = ("bricked", "lost", "lowered")
 
@@ -65,6 +65,10 @@ def sweep(
         from .mcu_cuts import sweep as sweep_mcu
 
         return sweep_mcu(path, agent, flash, ops, case, tell, fast)
+    if target == "pi":
+        from .pi_cuts import sweep as sweep_pi
+
+        return sweep_pi(path, agent, ops, case, tell, fast)
     command, env = command_of(target, agent or agent_folder())
     started = time.monotonic()
     found: dict[str, Any] | None = None

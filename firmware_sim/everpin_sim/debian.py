@@ -1,7 +1,7 @@
 """Debian as the source of tools and sources: programs installed by apt, source packages downloaded and verified by apt.
 
-Source packages come through an apt configuration of their own, beside the machine's, which stays as it is. Its mirror is the one
-that the machine's apt uses already, its keyring Debian's.
+Packages come through an apt configuration of their own, beside the machine's, which stays as it is. Its mirror is the one that the
+machine's apt uses already, its keyring Debian's.
 """
 
 import os
@@ -30,7 +30,7 @@ def require() -> None:
     fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     if fields.get("ID", "").strip('"') != "debian":
         name = fields.get("PRETTY_NAME", "no Debian").strip('"')
-        raise NotAvailable(f"firmware is built from Debian's source packages; this is {name}")
+        raise NotAvailable(f"emulated devices are built from Debian's packages; this is {name}")
 
 
 def lacking(needed: dict[str, str]) -> list[str]:
@@ -73,10 +73,12 @@ def _as_root() -> list[str] | None:
     return None
 
 
-class Sources:
-    """Source packages of some suites, downloaded into a folder."""
+class _Apt:
+    """An apt of its own in a folder, for some suites of the mirror; `_KIND` is the kind of line in its sources."""
 
-    def __init__(self, folder: Path, suites: Iterable[str]) -> None:
+    _KIND = ""
+
+    def __init__(self, folder: Path, suites: Iterable[str], *options: str) -> None:
         self._folder = folder
         self._suites = tuple(suites)
         apt = folder / "apt"
@@ -89,6 +91,7 @@ class Sources:
             "-oDir::Cache::pkgcache=",
             "-oDir::Cache::srcpkgcache=",
             "-oAPT::Sandbox::User=",
+            *options,
         ]
 
     def update(self) -> None:
@@ -103,19 +106,27 @@ class Sources:
         site = _mirror()
         self._list.write_text(
             "".join(
-                f"deb-src [signed-by={_KEYRING}] {site} {suite} main\n" for suite in self._suites
+                f"{self._KIND} [signed-by={_KEYRING}] {site} {suite} main\n"
+                for suite in self._suites
             )
         )
         done = _run(["apt-get", *self._options, "-qq", "update"], check=False)
         if done.returncode:
             raise NotAvailable(f"apt cannot read the mirror's lists: {_tail(done)}")
 
+    def _show(self, *what: str) -> str:
+        """Return what apt-cache says of a package."""
+        return _run(["apt-cache", *self._options, *what], check=False).stdout
+
+
+class Sources(_Apt):
+    """Source packages of some suites, downloaded into a folder."""
+
+    _KIND = "deb-src"
+
     def versions(self, package: str) -> list[str]:
         """Return the versions of a source package that the mirror has."""
-        done = _run(
-            ["apt-cache", *self._options, "showsrc", "--only-source", package], check=False
-        )
-        return [line[9:] for line in done.stdout.splitlines() if line.startswith("Version: ")]
+        return _fields(self._show("showsrc", "--only-source", package), "Version")
 
     def download(self, package: str, version: str) -> Path:
         """Return the .dsc of a source package, whose files apt has verified; raise `NotAvailable`."""
@@ -127,6 +138,65 @@ class Sources:
         if done.returncode or not found:
             raise NotAvailable(f"apt cannot download {package} {version}: {_tail(done)}")
         return found[0]
+
+
+class Packages(_Apt):
+    """Binary packages of some suites for another machine, downloaded into a folder; nothing of them is installed."""
+
+    _KIND = "deb"
+
+    def __init__(self, folder: Path, suites: Iterable[str], machine: str) -> None:
+        status = folder / "apt" / "status"
+        status.parent.mkdir(parents=True, exist_ok=True)
+        status.touch()  # an apt that knows of no installed package
+        super().__init__(
+            folder,
+            suites,
+            f"-oDir::State::status={status}",
+            f"-oAPT::Architecture={machine}",
+            f"-oAPT::Architectures={machine}",
+            "-oAcquire::Languages=none",
+            # One question a package is asked of it.
+            "-oDir::Cache::pkgcache=packages.bin",
+        )
+
+    def versions(self, package: str) -> list[str]:
+        """Return the versions of a package that the mirror has, newest first."""
+        return _fields(self._show("show", "--all-versions", package), "Version")
+
+    def depends(self, package: str, version: str) -> list[str]:
+        """Return the names of what a package depends on."""
+        said = _fields(self._show("show", f"{package}={version}"), "Depends")
+        return [item.split()[0] for item in ", ".join(said).split(", ") if item.strip()]
+
+    def _place(self, package: str, version: str) -> Path:
+        return self._folder / f"{package}_{version.replace(':', '%3a')}"
+
+    def downloaded(self, package: str, version: str) -> Path | None:
+        """Return the .deb of a package that was downloaded before, None when it was not."""
+        return next(iter(self._place(package, version).glob("*.deb")), None)
+
+    def download(self, package: str, version: str) -> Path:
+        """Return the .deb of a package, which apt has verified; raise `NotAvailable`."""
+        target = self._place(package, version)
+        fresh = target.with_name(target.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        done = _run(
+            ["apt-get", *self._options, "-qq", "download", f"{package}={version}"],
+            check=False,
+            cwd=fresh,
+        )
+        if done.returncode or len(list(fresh.glob("*.deb"))) != 1:
+            raise NotAvailable(f"apt cannot download {package} {version}: {_tail(done)}")
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+        return next(target.glob("*.deb"))
+
+
+def _fields(said: str, name: str) -> list[str]:
+    start = name + ": "
+    return [line[len(start) :] for line in said.splitlines() if line.startswith(start)]
 
 
 def _mirror() -> str:

@@ -5,32 +5,21 @@ oracle of everpin_sim/device, and by the trust states that the same path has in 
 of the other targets; what a life of its own cannot have, faults with the power on and rot in known places, is left to them.
 """
 
-import concurrent.futures
-import contextlib
 import hashlib
 import json
-import os
-import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import build_mcu, cuts, paths
+from . import board_cuts, build_mcu, cuts
+from .board_cuts import Case, Verdict
 from .device.cutflash import ERASE_KINDS, PROG_KINDS
 from .targets.bench import Bench, Life
-from .targets.protocol import TargetError
 
 # By --flash of the command.
 MEDIUMS = {"littlefs": "files", "partition": "raw"}
-
-_FAILED_MAX = 20
-# (what, why), None when nothing is wrong.
-Verdict = tuple[str, str] | None
-Case = tuple[str, Verdict]
 
 
 class _Sweep:
@@ -137,6 +126,18 @@ class _Sweep:
             self._verdicts[key] = verdict
         return verdict
 
+    def jobs(self, case: str) -> list[Callable[[], list[Case]]]:
+        """Return what is to be done, each by one thread."""
+        if not case:
+            steps = [partial(self.at_step, step) for step in range(self.steps)]
+            return [*steps, *(partial(self.repeated, op) for op in range(len(self._after)))]
+        number, kind, is_op = board_cuts.parts(case)
+        if kind == "ack" and is_op and number < len(self._after):
+            return [partial(self.repeated, number)]
+        if kind in PROG_KINDS + ERASE_KINDS and not is_op and 0 <= number < self.steps:
+            return [partial(self.at_step, number, kind)]
+        return []
+
     @property
     def distinct(self) -> int:
         """Return how many different devices were judged."""
@@ -162,23 +163,6 @@ def _wrong(life: Life) -> Verdict:
     return "bricked", life.trace.strip() or "it said nothing"
 
 
-def _expected(folder: Path, path: str, ops: int, agent: Path) -> dict[str, Any]:
-    """Return the path's trust states in process; raise `SweepFailed`."""
-    command, env = cuts.command_of("core", agent)
-    done = subprocess.run(
-        [*command, str(cuts.DEVICE / "states_main.py"), str(folder), path, str(ops)],
-        env=env,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise cuts.SweepFailed(done.stderr.strip())
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def sweep(
     path: str,
     agent: Path | None = None,
@@ -189,69 +173,11 @@ def sweep(
     fast: bool = False,
 ) -> cuts.Report:
     """Return what a sweep of one path found, as `cuts.sweep` does; raise `NotAvailable`, `BuildFailed` or `SweepFailed`."""
-    started = time.monotonic()
     firmware = build_mcu.build(
         agent=agent, tell=lambda text: tell(path, 0, text) if tell else None
     )
-    found: dict[str, Any] = {"steps": 0, "cases": 0, "distinct": 1, "failed": []}
-    found |= dict.fromkeys(cuts.COUNTS, 0)
 
-    def count(name: str, verdict: Verdict) -> None:
-        found["cases"] += 1
-        if verdict is not None:
-            found[verdict[0]] += 1
-            if len(found["failed"]) < _FAILED_MAX:
-                found["failed"].append((name, verdict[1]))
-        if tell is not None:
-            tell(path, found["cases"], name)
+    def make(folder: Path, expected: dict[str, Any]) -> _Sweep:
+        return _Sweep(firmware, folder, path, ops, MEDIUMS[flash], expected)
 
-    with (
-        tempfile.TemporaryDirectory(prefix="everpin-cuts-") as where,
-        contextlib.ExitStack() as stack,
-    ):
-        folder = Path(where)
-        paths.write(folder)
-        expected = _expected(folder, path, ops, agent or cuts.agent_folder())
-        if "failed" in expected:
-            what, why = expected["failed"]
-            count(f"{path}/uncut", (what, why))
-            return cuts.report(path, 1, "mcu", flash, found, started)
-        made = _Sweep(firmware, folder, path, ops, MEDIUMS[flash], expected)
-        stack.callback(made.close)
-        workers = stack.enter_context(
-            concurrent.futures.ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
-        )
-        try:
-            # In a worker: a board dies with the thread that made it.
-            wrong = workers.submit(made.prepare).result()
-            if wrong is not None:
-                count(f"{path}/uncut", wrong)
-            else:
-                jobs = _jobs(made, len(expected["after"]), case)
-                for future in [workers.submit(job) for job in jobs]:
-                    for name, verdict in future.result():
-                        count(name, verdict)
-                    if fast and found["failed"]:
-                        break
-        except TargetError as problem:
-            raise cuts.SweepFailed(str(problem)) from None
-        finally:
-            workers.shutdown(cancel_futures=True)
-        found["steps"], found["distinct"] = made.steps, max(1, made.distinct)
-    return cuts.report(path, 1, "mcu", flash, found, started)
-
-
-def _jobs(made: _Sweep, ops: int, case: str) -> list[Callable[[], list[Case]]]:
-    """Return what is to be done, each by one thread."""
-    if not case:
-        steps = [partial(made.at_step, step) for step in range(made.steps)]
-        return [*steps, *(partial(made.repeated, op) for op in range(ops))]
-    _, depth, where, kind, *rest = [*case.split("/"), "", "", ""]
-    number = where.removeprefix("op")
-    if depth != "1" or any(rest) or not number.isdecimal():
-        return []
-    if kind == "ack" and where != number and int(number) < ops:
-        return [partial(made.repeated, int(number))]
-    if kind in PROG_KINDS + ERASE_KINDS and where == number and int(number) < made.steps:
-        return [partial(made.at_step, int(number), kind)]
-    return []
+    return board_cuts.sweep("mcu", flash, path, agent, ops, case, tell, fast, make)

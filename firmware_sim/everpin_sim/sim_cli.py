@@ -19,6 +19,7 @@ examples:
   everpin sim cuts --path pins                        one cut, fault or rotten record, in process
   everpin sim cuts --path all --target unix           the same of every path under MicroPython
   everpin sim cuts --path pins --target mcu           on real firmware in QEMU, on its littlefs, by its flash's fuse
+  everpin sim cuts --path pins --target pi            on Linux in QEMU, at every write to its card, and by SIGKILL
   everpin sim cuts --path root --depth 2 --json       and a second cut at every step of each recovery
   everpin sim cuts --path pins --agent DIR            over another copy of agent/: a check removed there is found
   everpin sim cuts --case root/2/9/after/4/half       one case alone, by the id that a failure printed
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=cuts.TARGETS,
         default="core",
-        help="core is CPython, unix MicroPython; mcu is firmware in QEMU, cut by its flash's fuse (default: core)",
+        help="core is CPython, unix MicroPython; mcu is firmware in QEMU, cut by its flash's fuse, pi is Linux there, cut in what it writes to its card (default: core)",
     )
     sweep.add_argument(
         "--flash",
@@ -111,12 +112,14 @@ class _Progress:
 def _misused(args: argparse.Namespace) -> str:
     if args.agent is not None and not (Path(args.agent) / "everpin" / "core").is_dir():
         return f"{args.agent}: no copy of agent/ (it has no everpin/core)"
+    if args.flash not in (None, "partition") and args.target == "pi":
+        return "an emulated Pi has a partition of its card: --flash partition"
     if args.flash == "littlefs" and args.target == "core":
         return "the littlefs is MicroPython's: --flash littlefs needs --target unix or mcu"
     if args.flash == "memory" and args.target == "mcu":
         return "this board has a littlefs and a partition: --flash littlefs or partition"
-    if args.target == "mcu" and args.depth != 1:
-        return "--target mcu cuts once a case: --depth 2 is for --target core and unix"
+    if args.target in ("mcu", "pi") and args.depth != 1:
+        return f"--target {args.target} cuts once a case: --depth 2 is for --target core and unix"
     if args.ops < 0:
         return "--ops: say how many"
     if args.case is not None and args.case.split("/")[0] not in cuts.PATHS:
@@ -144,7 +147,8 @@ def _cuts(args: argparse.Namespace) -> int:
         paths = cuts.PATHS if args.path == "all" else (args.path,)
     agent = None if args.agent is None else Path(args.agent).resolve()
     # Said in full, for the line that replays a case too.
-    args.flash = args.flash or ("littlefs" if args.target == "mcu" else "memory")
+    usual = {"mcu": "littlefs", "pi": "partition"}.get(args.target, "memory")
+    args.flash = args.flash or usual
     reports = []
     for path in paths:
         try:

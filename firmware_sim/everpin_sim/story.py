@@ -284,9 +284,7 @@ class Story:
     # ---- 1 -----------------------------------------------------------------------------------------------------------
 
     def _everyone_connects(self) -> None:
-        self._title(
-            "A broker under Alpha Root; four devices, each a process with its own flash file"
-        )
+        self._title("A broker under Alpha Root; four devices, each with a flash of its own")
         self._provision()
         self._broker.start(self._first)
         self._stack.callback(self._broker.stop)

@@ -1,4 +1,7 @@
-"""The story's devices: processes of both interpreters, or boards of the target that was asked for. The gateway is a process always."""
+"""The story's devices: processes of both interpreters, or what the target that was asked for puts in their place.
+
+Two devices are MicroPython's, and become boards; the gateway is CPython's, and becomes an emulated Pi.
+"""
 
 import os
 import sys
@@ -7,12 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 from .build_mcu import Firmware
+from .build_pi import Guest
 from .child import Child
 from .micropython import find
 from .targets.events import Event, Fits
 from .targets.mcu import Mcu
+from .targets.pi import Pi
 
-TARGETS = ("unix", "mcu")
+TARGETS = ("unix", "mcu", "pi")
 _HEAP = "512K"
 # What the agent needs with its session and the story's documents, and room to spare (docs/mcu.md).
 _RAM = 196608
@@ -65,12 +70,28 @@ class _Board(Mcu):
         return self.snapshot()
 
 
-class Devices:
-    """Switches devices on. `firmware` is what a board has; `ports` of loopback are those that it reaches."""
+class _Pi(Pi):
+    """An emulated Pi that is on."""
 
-    def __init__(self, agent: Path, firmware: Firmware | None) -> None:
+    def stop(self) -> None:
+        """Cut its power."""
+        self.close()
+
+    def image(self) -> bytes:
+        """Return its region."""
+        return self.snapshot()
+
+
+class Devices:
+    """Switches devices on. `firmware` is what a board has, `guest` what a Pi has; None leaves the devices to be processes.
+
+    The `ports` of loopback are those that boards and Pis reach.
+    """
+
+    def __init__(self, agent: Path, firmware: Firmware | None, guest: Guest | None = None) -> None:
         self._agent = agent
         self._firmware = firmware
+        self._guest = guest
         self._micropython = find() if firmware is None else ""
 
     def spawn(self, name: str, home: Path, log: Path, ports: Collection[int]) -> Device:
@@ -79,6 +100,10 @@ class Devices:
             board = _Board(home, self._firmware, ports, ram=_RAM)
             board.power_on()
             return board
+        if name == "gateway" and self._guest is not None:
+            pi = _Pi(home, self._guest, ports)
+            pi.power_on()
+            return pi
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self._agent)}
         if name == "gateway":
             module = ["-m", "everpin.ports.cpython.cli", "agent", "run"]

@@ -10,8 +10,8 @@ from hashlib import sha256
 import board
 import lives
 import onboard
+import remote
 from lives import Failed
-from oracle import Oracle
 
 from everpin import crypto
 
@@ -27,93 +27,20 @@ class _Path(lives.Path):
         return bytes(self._window[name])
 
 
-class _Part:
-    """In the place of an emulated part: this board has one, and no second one to compare with."""
+class _Judge(remote.Judge):
+    """The oracle over this board's medium, with a phase for each step and each operation."""
 
-    full = dropped = None
-    steps = 0
-
-    def copy(self):
-        """Return the same part: whoever boots it is the last to do so."""
-        return self
-
-    def restart(self):
-        """The bench does that."""
-
-
-class _Told(onboard.Marked):
-    """The store's flash, with a line about the life under way before each step that may be its last."""
-
-    def __init__(self, inner, tell):
-        super().__init__(inner)
-        self._tell = tell
-
-    def prog(self, offset, data):
-        self._tell()
-        super().prog(offset, data)
-
-    def erase(self, offset, length):
-        self._tell()
-        super().erase(offset, length)
-
-
-class _Medium:
-    """The board's medium, as the oracle has it."""
-
-    rots = False  # records do not lie on a littlefs where a sweep would find them
-    tell = None
-
-    def make(self):
-        """Make an erased region."""
+    def make_region(self):
         onboard.make()
-        return _Part()
 
-    def open(self, raw):
-        """Return the store's flash."""
-        return _Told(onboard.flash(), self.tell)
+    def open_region(self):
+        return onboard.Marked(onboard.flash())
 
-    def close(self):
-        """Nothing is held."""
+    def say(self, fields):
+        _say(**fields)
 
-    def another(self):
-        """Return the same: see `_Part.copy`."""
-        return self
-
-
-class _Judge(Oracle):
-    """The oracle, with the states of the path in process instead of an uncut run of its own."""
-
-    def __init__(self, name, ops):
-        path = _Path(name, ops)
-        self._path = path
-        self._medium = self._another = _Medium()
-        self._medium.tell = self._tell
-        self._told = None
-        self.floor = self.op = 0
-        said = json.loads(path.file("states.json"))
-        self.after = said["after"]
-        self.states = [
-            (bytes.fromhex(state), _numbers(numbers), op) for state, numbers, op in said["states"]
-        ]
-
-    def _tell(self):
-        now = (self.floor, self.op)
-        if now != self._told:
-            self._told = now
-            _say(floor=now[0], op=now[1])
-
-    def make(self):
-        self._make_origin()
-
-    def _must_be(self, life, op):
-        super()._must_be(life, op)
-        self._tell()
+    def rested(self):
         board.phase(board.PHASE_OPERATION)
-
-
-def _numbers(said):
-    version, number, since, forbidden = said
-    return version, tuple(number), since, [bytes.fromhex(digest) for digest in forbidden]
 
 
 def _say(**fields):
@@ -147,7 +74,7 @@ def _remember(path):
 
 
 def _do(name, ops, what):
-    judge = _Judge(name, ops)
+    judge = _Judge(_Path(name, ops))
     _remember(judge._path)
     try:
         what(judge)
@@ -164,9 +91,9 @@ def origin(name, ops=0):
 
 def live(name, ops=0):
     """Live through the path."""
-    _do(name, ops, lambda judge: judge.live(_Part()))
+    _do(name, ops, lambda judge: judge.live(remote.Part()))
 
 
 def judge(name, floor, op, ops=0):
     """Boot after a cut in operation `op`, when state `floor` was committed last; recover, and live on to the path's end."""
-    _do(name, ops, lambda judge: judge.finish((_Part(), floor, op, False)))
+    _do(name, ops, lambda judge: judge.finish((remote.Part(), floor, op, False)))
