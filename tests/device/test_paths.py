@@ -228,7 +228,9 @@ def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
     assert found.accepted and found.mode == verdict.MANAGED
     made.completed(found)
     assert made.trust.unconfirmed() == [HOST]  # nothing was confirmed
+    made = found = None  # there is room for one
     for policy in ("dane-other", "ca-report-only", "unlisted", "expires-store"):
+        other = None
         other = _with(policy, "factory-managed.cbor")
         other.poll(DURING, "rtc", 1.0)
         # Neither by our path nor where the runtime, which knows the CA for other hosts' sake, found one.
