@@ -190,7 +190,7 @@ def _play(rows):
     made, had = None, ""
     for policy, chain, when, platform, wanted in rows:
         if policy != had or when is not None:
-            made = None
+            made = None  # there is room for one
             made, had = _with(policy), policy
         said = _said(made, chain, when, platform)
         assert said == wanted, (policy, chain, when, platform, said)
