@@ -280,6 +280,19 @@ def _extended(build: Callable[[peer.CertificateBuilder], peer.CertificateBuilder
 
 
 @pytest.mark.parametrize(
+    ("usage", "read"),
+    [("0307", False), ("030200a0", False), ("030205a0", True), ("030206a0", False), ("03020700", False), ("03020780", True),
+     ("03020880", False), ("0303070080", True), ("0303000080", False), ("030100", False), ("03040000a000", False)],
+)  # fmt: skip
+def test_key_usage_has_one_encoding(usage: str, read: bool) -> None:
+    extension = peer.UnrecognizedExtension(
+        peer.ObjectIdentifier("2.5.29.15"), bytes.fromhex(usage)
+    )
+    made = _extended(lambda building: building.add_extension(extension, True))
+    assert (x509.parsed(made) is not None) is read
+
+
+@pytest.mark.parametrize(
     ("patterns", "where", "wanted"),
     [
         (["broker.example"], "broker.example", True),
