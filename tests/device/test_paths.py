@@ -323,13 +323,13 @@ def test_expiry_ends_live_sessions_once_and_is_told():
 
 
 def test_a_path_is_bounded():
-    junk = bytes(4000)  # first: a small heap fragments
+    junk = bytes(2650)  # first: a small heap fragments
     leaf, middle = _chain("good")
     made = _with("ta")
     assert made.verdict(HOST, [leaf] + [middle] * 7).accepted
     assert made.verdict(HOST, [leaf] + [middle] * 8).name == "no-certificate"
-    assert made.verdict(HOST, [leaf, middle] + [junk] * 3).accepted
-    assert made.verdict(HOST, [leaf, middle] + [junk] * 4).name == "no-certificate"
+    assert made.verdict(HOST, [leaf, middle] + [junk] * 5).accepted
+    assert made.verdict(HOST, [leaf, middle] + [junk] * 6).name == "no-certificate"
     assert made.verdict(HOST, [leaf, b"junk", middle]).accepted
 
 
