@@ -1,111 +1,20 @@
 """Chains and documents for usages 0 to 2: a small PKI, the ways in which a served chain can be wrong, and policies that judge it."""
 
-import datetime
-import hashlib
 import ipaddress
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from documents import ALPHA, GAMMA, T0, Fleet, host
+from everpin_sim.pki import YEAR, Issuer, Key, _name, issue, key, pin, spki
 
-UTC = datetime.UTC
 HOST = "api.example"
 # Certificates of these chains are valid for a year from T0; T0 + _PAST is after that.
-YEAR = 365 * 86400
 PAST = T0 + 2 * YEAR
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-
-def key(seed: str) -> ec.EllipticCurvePrivateKey:
-    """Return a P-256 key, the same each time."""
-    number = int.from_bytes(hashlib.sha256(b"path " + seed.encode()).digest(), "big") >> 1
-    return ec.derive_private_key(number, ec.SECP256R1())
-
-
-def spki(of: Key) -> bytes:
-    """Return a key's SubjectPublicKeyInfo, DER."""
-    return of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def pin(of: Key) -> bytes:
-    """Return a key's pin."""
-    return hashlib.sha256(spki(of)).digest()
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-@dataclass
-class Issuer:
-    """A CA: its name and key."""
-
-    name: str
-    key: Key
-
-    @property
-    def anchor(self) -> list[bytes]:
-        """Return it as a document carries an anchor."""
-        return [_name(self.name).public_bytes(), spki(self.key)]
-
-    @property
-    def pin(self) -> bytes:
-        """Return its pin."""
-        return pin(self.key)
-
-
-def issue(
-    by: Issuer,
-    subject: str,
-    of: Key,
-    ca: bool = False,
-    names: tuple[str, ...] = (),
-    since: int = T0 - 86400,
-    until: int = T0 + YEAR,
-    path_len: int | None = None,
-    usage: bool = True,
-    extra: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-    purpose: x509.ObjectIdentifier | None = None,
-) -> bytes:
-    """Return a certificate, DER."""
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(by.name))
-        .public_key(of.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime.fromtimestamp(since, UTC))
-        .not_valid_after(datetime.datetime.fromtimestamp(until, UTC))
-        .add_extension(x509.BasicConstraints(ca, path_len if ca else None), critical=True)
-    )
-    if ca and usage:
-        built = built.add_extension(
-            x509.KeyUsage(False, False, False, False, False, True, True, False, False), True
-        )
-    if names:
-        built = built.add_extension(
-            x509.SubjectAlternativeName([_general(item) for item in names]), False
-        )
-    if purpose is not None:
-        built = built.add_extension(x509.ExtendedKeyUsage([purpose]), False)
-    for extension, critical in extra:
-        built = built.add_extension(extension, critical)
-    return built.sign(by.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def _general(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)
+__all__ = ("HOST", "Issuer", "Key", "_name", "issue", "key", "pin", "spki")
 
 
 def _excluded(tag: int, base: bytes) -> x509.UnrecognizedExtension:
