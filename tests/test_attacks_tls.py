@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-import hostile
 import mpy
 from everpin.core import spki
 from everpin_sim import pki
+from everpin_sim.hostile import carrier as hostile
 from tls_servers import Server, identities
 
 _DER = pki.serialization.Encoding.DER

@@ -12,7 +12,7 @@ from documents import Fleet
 from everpin.core.errors import PeerError
 from everpin.ports.cpython.runner import CPythonPort
 from everpin.ports.device import Device
-from hostile import CONNACK
+from everpin_sim.hostile.carrier import CONNACK
 from tls_servers import Identities, Server, identities
 
 
