@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from .targets.events import Event, Events
@@ -10,8 +11,16 @@ from .targets.events import Event, Events
 class Child(Events):
     """A running process of ours; `events` grows, `wait` sleeps until one fits. Ends with `stop`, by its own process object."""
 
-    def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        env: dict[str, str],
+        log: Path,
+        hear: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Start it; `hear` takes its lines, instead of this object's own list."""
         super().__init__()
+        self._hear = hear or self.feed
         self._log = log.open("ab")
         self._process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
@@ -24,12 +33,22 @@ class Child(Events):
         for line in self._process.stdout:
             self._log.write(line)
             self._log.flush()
-            self.feed(line)
+            self._hear(line)
 
     @property
     def alive(self) -> bool:
         """Return whether the process runs."""
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Return its process id."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End the process at once: SIGKILL."""
+        self._process.kill()
+        self.stop()
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """End the process: SIGTERM, then SIGKILL."""

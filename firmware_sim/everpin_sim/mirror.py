@@ -1,6 +1,7 @@
 """A plain HTTP mirror: a static folder, and a log of every byte that was asked."""
 
 import http.server
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ class Mirror:
             def log_message(self, *unused: Any) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                if not isinstance(sys.exception(), OSError):  # else: a client that went away
+                    super().handle_error(request, client_address)
+
+        self._server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

@@ -35,6 +35,8 @@ class Switchboard:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if not self.admit(near):
+                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._target or 0), 5)
             except OSError:
@@ -46,17 +48,33 @@ class Switchboard:
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._relay, args=(one, other), daemon=True).start()
 
+    def admit(self, near: socket.socket) -> bool:
+        """Return whether a new connection goes on to the target; who says no closes it."""
+        return True
+
+    def passed(self, data: bytes, one: socket.socket, other: socket.socket) -> bool:
+        """Pass data on from one socket to the other; return False to end both directions."""
+        other.sendall(data)
+        return True
+
     def _relay(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := one.recv(65536):
-                other.sendall(data)
+            while (data := one.recv(65536)) and self.passed(data, one, other):
+                pass
+        self.end(one, other)
+        # Each direction closes its own end: the other may still be reading.
+        one.close()
+
+    def end(self, one: socket.socket, other: socket.socket) -> None:
+        """End both directions: a FIN to either side."""
         for sock in (one, other):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            # Each direction closes its own end: the other may still be reading.
-        one.close()
 
     def close(self) -> None:
         """Stop listening and cut everything."""
+        # A thread waits on it: closing alone would leave it bound.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.switch(None)
