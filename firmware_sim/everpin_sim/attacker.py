@@ -28,6 +28,7 @@ class Attacker:
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
+        self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:

@@ -54,6 +54,12 @@ class LittleFleet:
         who = [by or self._signer]
         return documents.signed(documents.PINS, CHANNEL, said, who, T0 + s, self.name)
 
+    def poser(self) -> Signer:
+        """Return a stranger's key that goes by the name of the fleet's own."""
+        stranger = Signer("stranger")
+        stranger.kid = self._signer.kid
+        return stranger
+
     # ---- topics ------------------------------------------------------------------------------------------------------
 
     def bucket(self, device: str) -> int:

@@ -23,7 +23,7 @@ from everpin_fleet.connect import Broker as Connection
 
 from . import pki
 from .broker import Broker
-from .documents import T0, Signer
+from .documents import T0
 from .hostile.carrier import Carrier
 from .hostile.clocks import ClockDriver
 from .hostile.middle import Middle, Passed
@@ -33,6 +33,7 @@ from .mirror import Mirror
 from .ports import free
 from .switchboard import Switchboard
 from .targets import core, unix
+from .targets.events import Event
 from .targets.process import Process
 from .weathers import WEATHERS, Weather
 
@@ -50,8 +51,9 @@ _TIMING = {
 _DEVICE = "meter-1"
 # Patience of whoever looks on. A dial of the agent may take 15 s, a session's death 12 s.
 _CALM_S, _MEET_S, _CLEAR_S = 60.0, 60.0, 90.0
-# How much a process may grow from its first calm on: libraries that rescue loads late, and buffers with a bound. KiB.
-GROWTH_KIB = {"core": 16384, "unix": 2048}
+# How much a process may grow from its first calm on, all buffers with a bound in it; MicroPython's heap by itself, collected. KiB.
+GROWTH_KIB = {"core": 4096, "unix": 2048}
+HEAP_GROWTH_KIB = 64
 
 
 @dataclass
@@ -63,7 +65,8 @@ class Found:
     why: list[str] = field(default_factory=list)
     rss_kib: int = 0
     grown_kib: int = 0
-    heap_bytes: int = 0
+    heap_kib: int = 0
+    heap_grown_kib: int = 0
     seconds: float = 0.0
 
     @property
@@ -131,6 +134,7 @@ class Bed:
         self.mirrors.switch(behind)
         self._mirror_port = behind
         self.hostile: Carrier | None = None
+        self.cut = False  # the weather began with a cut of live sessions
         # Its pins end by a clock that signed policy names, long ago: no other clock may make them end.
         self._ends: dict[str, Any] = {"fields": {-2: T0 + 1000}, "body": {9: ["rtc"]}}
         factory = self._document(1)
@@ -138,7 +142,7 @@ class Bed:
         home = self._fleet.folder(folder / "device", _DEVICE, factory, config)
         self.old = [(self._topic, factory)]
         self.forged = self._fleet.pins(
-            9, pki.pin(self.thief.key), bytes(32), by=Signer("stranger")
+            9, pki.pin(self.thief.key), bytes(32), by=self._fleet.poser()
         )
         self.target = TARGETS[target](home, agent)
         self._stack.callback(self.target.close)
@@ -194,8 +198,16 @@ class Bed:
         """Return how many events of these names, with these fields, the device told since the weather began."""
         return sum(
             event["event"] in names and all(event.get(k) == v for k, v in fields.items())
-            for event in self.target.since(self._begun)
+            for event in self.since()
         )
+
+    def since(self) -> list[Event]:
+        """Return the device's events since the weather began."""
+        return self.target.since(self._begun)
+
+    def before(self) -> list[Event]:
+        """Return those before it."""
+        return self.target.since(0)[: self._begun]
 
     def passed(self) -> list[Passed]:
         """Return the connections that the man in the middle saw since then."""
@@ -234,6 +246,16 @@ def _memory(pid: int) -> tuple[int, int]:
         return 0, 0
     found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", text, re.M))
     return int(found.get("VmRSS", 0)), int(found.get("VmHWM", 0))
+
+
+def _heap(bed: Bed, found: Found) -> None:
+    """Look at what MicroPython told of its heap: what is in use after a collection, before the weather and from then on."""
+    before = [event["bytes"] // 1024 for event in bed.before() if event["event"] == "heap"]
+    after = [event["bytes"] // 1024 for event in bed.since() if event["event"] == "heap"]
+    if before and after:
+        found.heap_kib, found.heap_grown_kib = max(after), max(after) - max(before)
+        if found.heap_grown_kib > HEAP_GROWTH_KIB:
+            found.why.append(f"its heap grew by {found.heap_grown_kib} KiB")
 
 
 def _until(true: Callable[[], bool], timeout_s: float) -> bool:
@@ -296,9 +318,7 @@ def _live(bed: Bed, weather: Weather, found: Found) -> None:
         why.append("it does not come back to its broker")
     found.rss_kib = _memory(target.pid)[1]
     found.grown_kib = found.rss_kib - calm
-    found.heap_bytes = max(
-        (e["bytes"] for e in target.since(0) if e["event"] == "heap"), default=0
-    )
+    _heap(bed, found)
     if found.grown_kib > GROWTH_KIB[found.target]:
         why.append(f"it grew by {found.grown_kib} KiB")
     if not target.alive:

@@ -71,12 +71,12 @@ _BROKERS: dict[str, tuple[tuple[str, int], dict[str, Any], bool]] = {
     "withhold": (("rescue-end", 1), {}, True),
     "delete": (("rescue-end", 1), {}, True),
     "forge": (("document-refused", 2), {}, True),
-    "flood": (("document-refused", 20), {}, False),
+    "flood": (("document-refused", 800), {}, False),
     "announce": (_LOST, {}, True),
     "oversized": (("document-refused", 3), {"error": "too-long"}, True),
     "rubbish": (_LOST, {}, True),
-    "drip": (("unreachable", 1), {}, False),
-    "hang": (_LOST, {}, False),
+    "drip": (("rescue-end", 1), {}, True),
+    "hang": (("rescue-end", 1), {}, True),
 }
 
 
@@ -86,14 +86,17 @@ _BROKERS: dict[str, tuple[tuple[str, int], dict[str, Any], bool]] = {
 def _fault(name: str) -> "Callable[[Bed], None]":
     def begin(bed: "Bed") -> None:
         bed.network.fault = name
-        if name not in ("half-open", "reset"):
+        bed.cut = name not in ("half-open", "reset")
+        if bed.cut:
             bed.middle.cut()  # what is live goes: the next connection meets it
 
     return begin
 
 
 def _cut_off(bed: "Bed") -> bool:
-    return bed.network.met >= 1 and bed.count("lost", "unreachable", "refused") >= 1
+    """Tell whether a session ended by the fault itself, or a dial did: a session that was cut for the weather to begin is no sign."""
+    signs = ("unreachable", "refused") if bed.cut else ("lost", "unreachable")
+    return bed.network.met >= 1 and bed.count(*signs) >= 1
 
 
 def _rough(bed: "Bed") -> bool:
