@@ -60,7 +60,7 @@ async def _main(config: dict[str, Any]) -> None:
     tls = {
         "type": "tcp",
         "ssl": True,
-        "max_connections": 100,
+        "max_connections": config["connections"],
         "certfile": config["cert"],
         "keyfile": config["key"],
     }
@@ -68,7 +68,7 @@ async def _main(config: dict[str, Any]) -> None:
     listeners = {
         "default": {
             "type": "tcp",
-            "max_connections": 100,
+            "max_connections": config["connections"],
             "bind": f"127.0.0.1:{config['operator']}",
         },
         "main": {**tls, "bind": f"127.0.0.1:{config['main']}", "cafile": config["client_ca"]},

@@ -29,12 +29,15 @@ class Broker:
         ports: tuple[int, int, int],
         users: dict[str, str],
         client_ca: Path,
+        crowd: bool = False,
     ) -> None:
+        """`crowd`: for thousands of clients; who connects is not told then."""
         self._kind = kind
         self._folder = folder
         self.main, self.rescue, self.operator = ports
         self._users = users
         self._client_ca = client_ca
+        self._crowd = crowd
         self._process: Child | None = None
         self._ids: list[tuple[str, str | None]] = []
         self._log_at = 0
@@ -64,6 +67,7 @@ class Broker:
                         "key": str(key),
                         "client_ca": str(self._client_ca),
                         "users": self._users,
+                        "connections": 1_000_000 if self._crowd else 100,
                         "retained": str(self._folder / "retained.json"),
                     }
                 )
@@ -85,9 +89,12 @@ class Broker:
         subprocess.run([tool, "-U", str(passwords)], check=True, capture_output=True)
         config = self._folder / "mosquitto.conf"
         owner = "user root\n" if os.geteuid() == 0 else ""
+        log = "log_type all\n"
+        if self._crowd:
+            log = "log_type error\nlog_type information\nconnection_messages false\nmax_queued_messages 0\n"
         config.write_text(
             f"{owner}per_listener_settings true\npersistence true\npersistence_location {self._folder}/\n"
-            f"log_dest stderr\nlog_type all\n"
+            f"log_dest stderr\n{log}"
             f"listener {self.main} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\npassword_file {passwords}\n"
             f"listener {self.rescue} 127.0.0.1\ncertfile {cert}\nkeyfile {key}\nallow_anonymous true\n"
             f"listener {self.operator} 127.0.0.1\nallow_anonymous true\n"

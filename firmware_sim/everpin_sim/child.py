@@ -1,5 +1,6 @@
 """A child process whose standard output is JSON lines, read as they come, each with the time of its arrival."""
 
+import contextlib
 import subprocess
 import threading
 from collections.abc import Callable
@@ -17,13 +18,15 @@ class Child(Events):
         env: dict[str, str],
         log: Path,
         hear: Callable[[bytes], None] | None = None,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
-        """Start it; `hear` takes its lines, instead of this object's own list."""
+        """Start it; `hear` takes its lines, instead of this object's own list; with a pipe as `stdin`, `say` talks to it."""
         super().__init__()
+        self._log_path = log
         self._hear = hear or self.feed
         self._log = log.open("ab")
         self._process = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
+            command, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=self._log
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -44,6 +47,21 @@ class Child(Events):
     def pid(self) -> int:
         """Return its process id."""
         return self._process.pid
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input; one that has ended hears nothing."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.write(line.encode() + b"\n")
+                self._process.stdin.flush()
+
+    def latest(self, name: str) -> Event:
+        """Return its latest event of a name, {} when there is none."""
+        return next((e for e in reversed(self.since(0)) if e.get("event") == name), {})
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self._log_path.read_text(errors="replace")[-600:]
 
     def kill(self) -> None:
         """End the process at once: SIGKILL."""

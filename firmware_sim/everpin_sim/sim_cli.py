@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build_cli, cuts, figures_cli, hostile_cli, pki_cli, weather_cli
+from . import build_cli, cuts, figures_cli, hostile_cli, pki_cli, swarm_cli, weather_cli
 from .build_mcu import BuildFailed
 from .debian import NotAvailable
 from .micropython import NoMicroPython
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         help="one JSON object on standard output; progress goes to standard error",
     )
     sweep.set_defaults(run=_cuts)
-    for module in (build_cli, figures_cli, pki_cli, weather_cli, hostile_cli):
+    for module in (build_cli, figures_cli, pki_cli, weather_cli, hostile_cli, swarm_cli):
         module.add(verbs)
     return parser
 
