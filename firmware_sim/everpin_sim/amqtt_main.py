@@ -24,12 +24,12 @@ def _say(event: dict[str, Any]) -> None:
 
 
 class Guard(BaseAuthPlugin):  # type: ignore[misc]
-    """A named user needs its password; anonymous clients come in, as rescue needs."""
+    """A named user needs its password, where there are users; anonymous clients come in, as rescue needs."""
 
     async def authenticate(self, *, session: Any) -> bool:
         """Return whether a client may connect."""
-        if session.username is None:
-            session.is_anonymous = True
+        if session.username is None or not _USERS:
+            session.is_anonymous = session.username is None
             return True
         return bool(_USERS.get(session.username) == session.password)
 

@@ -31,7 +31,7 @@ class Broker:
         client_ca: Path,
         crowd: bool = False,
     ) -> None:
-        """`crowd`: for thousands of clients; who connects is not told then."""
+        """`crowd`: for thousands of clients; who connects is not told then, and anybody may."""
         self._kind = kind
         self._folder = folder
         self.main, self.rescue, self.operator = ports
@@ -66,7 +66,7 @@ class Broker:
                         "cert": str(cert),
                         "key": str(key),
                         "client_ca": str(self._client_ca),
-                        "users": self._users,
+                        "users": {} if self._crowd else self._users,
                         "connections": 1_000_000 if self._crowd else 100,
                         "retained": str(self._folder / "retained.json"),
                     }

@@ -231,11 +231,11 @@ def _push(
     collector.pushed = True
     newest = bytes.fromhex(config["newest"])
     fleet = LittleFleet(_FLEET, 0, [])
-    for worker in workers:
-        worker.child.say("push")
     collector.publish(
         {fleet.topic(b): newest for b in range(topics.BUCKETS)} | {fleet.released: newest}
     )
+    for worker in workers:
+        worker.child.say("push")
     _await(workers, "ended", "done", wanted.devices, tell)
     ended = time.monotonic()
     rows: list[dict[str, Any]] = []
