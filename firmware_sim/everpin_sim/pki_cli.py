@@ -1,14 +1,13 @@
 """`everpin sim pki`: chains by name, as files that any TLS server can serve."""
 
 import argparse
-import datetime
 import json
 import time
 from pathlib import Path
 
 from . import pki
 from .chains import Ground
-from .sim_common import Misuse, verb
+from .sim_common import Misuse, unix_of, verb
 
 _EXAMPLES = """\
 examples:
@@ -42,7 +41,9 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    ground = Ground(args.kind, args.host, _unix(args.at))
+    ground = Ground(
+        args.kind, args.host, int(time.time()) if args.at is None else unix_of(args.at, "--at")
+    )
     chains = ground.chains()
     if args.list:
         print(json.dumps({"chains": list(chains)}) if args.json else "\n".join(chains))
@@ -54,16 +55,6 @@ def _run(args: argparse.Namespace) -> int:
     said = _write(Path(args.out), ground, args.chain)
     print(json.dumps(said) if args.json else "\n".join(f"{k}: {v}" for k, v in said.items()))
     return 0
-
-
-def _unix(day: str | None) -> int:
-    if day is None:
-        return int(time.time())
-    try:
-        found = datetime.datetime.fromisoformat(day)
-    except ValueError:
-        raise Misuse(f"--at {day}: a date looks like 2021-09-30") from None
-    return int(found.replace(tzinfo=found.tzinfo or datetime.UTC).timestamp())
 
 
 def _write(folder: Path, ground: Ground, name: str) -> dict[str, str]:

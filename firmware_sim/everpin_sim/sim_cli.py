@@ -3,11 +3,22 @@
 import argparse
 import json
 import shlex
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
-from . import build_cli, cuts, figures_cli, hostile_cli, pki_cli, swarm_cli, weather_cli
+from . import (
+    build_cli,
+    cuts,
+    figures_cli,
+    hostile_cli,
+    pki_cli,
+    playground_cli,
+    swarm_cli,
+    weather_cli,
+)
 from .build_mcu import BuildFailed
 from .debian import NotAvailable
 from .micropython import NoMicroPython
@@ -88,7 +99,15 @@ def _parser() -> argparse.ArgumentParser:
         help="one JSON object on standard output; progress goes to standard error",
     )
     sweep.set_defaults(run=_cuts)
-    for module in (build_cli, figures_cli, pki_cli, weather_cli, hostile_cli, swarm_cli):
+    for module in (
+        build_cli,
+        figures_cli,
+        pki_cli,
+        weather_cli,
+        hostile_cli,
+        swarm_cli,
+        playground_cli,
+    ):
         module.add(verbs)
     return parser
 
@@ -133,7 +152,22 @@ def main(argv: list[str]) -> int:
         args = _parser().parse_args(argv[1:])
     except SystemExit as ended:
         return int(ended.code or 0)
-    return int(args.run(args))
+    return _interruptible(args)
+
+
+def _interruptible(args: argparse.Namespace) -> int:
+    """Run the verb; SIGTERM ends it as an interrupt does, so that no broker or device of it stays behind."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        return int(args.run(args))
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return int(args.run(args))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _cuts(args: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """What the verbs of `everpin sim` share: how they are declared, how they tell, and the exit status of wrong use."""
 
 import argparse
+import datetime
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,3 +58,14 @@ def agent_folder(given: str | None) -> Path:
     if not (Path(given) / "everpin" / "core").is_dir():
         raise Misuse(f"{given}: no copy of agent/ (it has no everpin/core)")
     return Path(given).resolve()
+
+
+def unix_of(text: str, where: str) -> int:
+    """Return an ISO date or time, UTC where it names no zone, as Unix seconds; raise `Misuse`."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise Misuse(
+            f"{where} {text}: a date looks like 2038-01-19, a time like 2038-01-19T03:14:08"
+        ) from None
+    return int(found.replace(tzinfo=found.tzinfo or datetime.UTC).timestamp())

@@ -12,6 +12,7 @@ from typing import Any
 from everpin.core.store import REGION_BYTES
 
 from .. import build_mcu
+from ..debian import NotAvailable
 from .bench import REPEATABLE
 from .control import Layout, Part
 from .machine import Machine
@@ -222,3 +223,11 @@ class Mcu(Target):
     def network(self, on: bool) -> None:
         """Plug the network in or out."""
         self.modem.switch(on)
+
+
+def open_device(home: Path, agent: Path, ports: Collection[int]) -> Target:
+    """Return a board of a provisioned folder; its firmware is built with the copy of the agent when there is none yet."""
+    try:
+        return Mcu(home, build_mcu.build(agent=agent), ports)
+    except (NotAvailable, build_mcu.BuildFailed) as problem:
+        raise TargetError(str(problem)) from None
