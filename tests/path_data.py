@@ -285,6 +285,10 @@ def policies() -> dict[str, dict[str, Any]]:
         },
         "dane-report-only": {"entry": _entry(3, ALPHA, BACKUP, fields={5: True}), "body": store},
         "dane-managed": {"entry": _entry(3, ALPHA, BACKUP, fields={7: True}), "body": store},
+        "managed-closed": {
+            "entry": _entry(3, ALPHA, BACKUP, fields={5: True, 7: True, -2: T0 + 1000}),
+            "body": store,
+        },
         "dane": {"entry": _entry(3, leaf, BACKUP), "body": store},
         "dane-other": {"entry": _entry(3, ALPHA, BACKUP), "body": store},
         "expires-store": {
@@ -330,6 +334,9 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
     for name, number, of in (("ta-then-other", 6, OTHER), ("ta-then-root", 7, ROOT)):
         entry = _entry(2, of.pin, ALPHA)
         put(f"policy-{name}.cbor", fleet.pins(number, [broker, entry], body={4: [of.anchor]}))
+    # Another key, and an end: confirmed by nobody before it comes.
+    closing = _entry(3, GAMMA, ALPHA, fields={-2: T0 + 1000})
+    put("policy-dane-then-closed.cbor", fleet.pins(6, [broker, closing], body={9: ["rtc"]}))
     put(
         "factory-managed.cbor",
         fleet.factory(pins=fleet.pins(1, [broker]), managed=[INSPECTION.anchor]),

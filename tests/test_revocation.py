@@ -229,9 +229,10 @@ def broker(tmp_path: Path) -> Iterator[tuple[Broker, Identities]]:
     running.stop()
 
 
+@pytest.mark.parametrize("carried", [True, False], ids=["by-mqtt", "by-another-carrier"])
 @pytest.mark.parametrize("usage", [2, 3], ids=["dane-ta", "dane-ee"])
 def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_next_key_alone(
-    usage: int, broker: tuple[Broker, Identities], tmp_path: Path
+    usage: int, carried: bool, broker: tuple[Broker, Identities], tmp_path: Path
 ) -> None:
     running, made = broker
     fleet = Fleet()
@@ -248,6 +249,7 @@ def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_n
 
     folder = device_folders.make(tmp_path / "device", fleet, pins(1, before))
     said = json.loads((folder / "device.json").read_text())
+    del said["device_key"]  # lost: there is no report whose sending would meet the verdict
     said["timing"] = {"rescue_rounds": 1000, "backoff_min_s": 0.2, "backoff_max_s": 0.2}
     (folder / "device.json").write_text(json.dumps(said))
     device = everpin.Device(str(folder))
@@ -272,13 +274,17 @@ def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_n
         client.loop_start()
         until(lambda: ups == ["up"] and any(item["event"] == "connected" for item in seen))
         forbidding = pins(2, after, body={-2: [pin(made.server)]})
-        publisher = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="operator")
-        publisher.connect("localhost", running.operator)
-        publisher.loop_start()
         (topic,) = [item for item in device.agent.topics() if item.endswith("/pins")]
-        publisher.publish(topic, forbidding, 1, retain=True).wait_for_publish(10)
-        publisher.loop_stop()
-        publisher.disconnect()
+        if carried:
+            publisher = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="operator")
+            publisher.connect("localhost", running.operator)
+            publisher.loop_start()
+            publisher.publish(topic, forbidding, 1, retain=True).wait_for_publish(10)
+            publisher.loop_stop()
+            publisher.disconnect()
+        else:
+            with link._lock:
+                assert device.agent.receive(topic, forbidding) == "accepted"
         # Nobody says a word on that connection, nor pings for ten minutes.
         until(lambda: "refused" in ups)
         assert ups[:3] == ["up", "down", "refused"]
@@ -289,6 +295,41 @@ def test_a_forbidden_key_drops_an_attached_paho_client_which_comes_back_to_the_n
         until(lambda: ups[-1] == "up" and device.agent.trust.unconfirmed() == [])
         assert [name for name, _ in running.clients()].count("app") == 2
     finally:
+        client.on_disconnect = None
+        client.disconnect()  # first: a thread that cannot write would not be waited for in vain
         client.loop_stop()
-        client.disconnect()
         device.close()
+
+
+def test_a_paho_client_whose_write_is_refused_ends_and_does_not_try_for_ever(
+    broker: tuple[Broker, Identities], tmp_path: Path
+) -> None:
+    """Whose library takes the refusal for another error: paho passes over ValueError where it writes."""
+    running, made = broker
+    fleet = Fleet()
+    folder = device_folders.make(
+        tmp_path / "device", fleet, device_folders.document(fleet, 1, "localhost", pin(made.server), spare())
+    )  # fmt: skip
+    writer = Writer(folder)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="app")
+    seen: list[str] = []
+    client.on_connect = lambda *unused: seen.append("up")
+    client.on_disconnect = lambda *unused: seen.append("down")
+    client.tls_set_context(ssl_context(writer.agent))
+    client.connect("localhost", running.rescue)
+    for _ in range(100):
+        if seen:
+            break
+        client.loop(0.1)
+    document = device_folders.document(
+        fleet, 2, "localhost", spare(1), spare(2), body={-2: [pin(made.server)]}
+    )
+    assert writer.take(document) == "accepted"
+    client.publish("secret", b"secret")
+    for _ in range(20):
+        if seen[-1] == "down":
+            break
+        client.loop(0.1)
+    assert seen == ["up", "down"]
+    assert b"secret" not in (tmp_path / "broker.log").read_bytes()
+    writer.close()

@@ -146,7 +146,9 @@ def _cuts(args: argparse.Namespace) -> int:
     else:
         paths = cuts.PATHS if args.path == "all" else (args.path,)
     agent = None if args.agent is None else Path(args.agent).resolve()
-    flash = args.flash or {"mcu": "littlefs", "pi": "partition"}.get(args.target, "memory")
+    # Said in full, for the line that replays a case too.
+    usual = {"mcu": "littlefs", "pi": "partition"}.get(args.target, "memory")
+    args.flash = args.flash or usual
     reports = []
     for path in paths:
         try:
@@ -155,7 +157,7 @@ def _cuts(args: argparse.Namespace) -> int:
                 args.depth,
                 args.target,
                 agent,
-                flash,
+                args.flash,
                 args.ops,
                 args.case or "",
                 _Progress(),

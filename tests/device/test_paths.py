@@ -1,5 +1,6 @@
 """Usages 0 to 2: what a path must be for a pin to match on it, and what may stand in when none matches."""
 
+import gc
 import os
 
 import making
@@ -169,6 +170,7 @@ def _chain(name):
 
 
 def _with(policy, factory="factory.cbor"):
+    gc.collect()  # callers have let the last one go: one device at a time fits the heap
     made = making.agent(making.flash(factory))
     became = making.give(made, "policy-%s.cbor" % policy)
     assert became == "accepted", (policy, became)
@@ -188,6 +190,7 @@ def _play(rows):
     made, had = None, ""
     for policy, chain, when, platform, wanted in rows:
         if policy != had or when is not None:
+            made = None  # there is room for one
             made, had = _with(policy), policy
         said = _said(made, chain, when, platform)
         assert said == wanted, (policy, chain, when, platform, said)
@@ -217,8 +220,9 @@ def test_nothing_relaxes_the_update_channel():
     for chain in ("broker", "broker-inspected"):
         assert made.verdict("broker.example", _chain(chain), []).name == "pin-mismatch"
     # Its pins go on though they have expired: a broker that nobody may talk to could never be put right.
-    managed = _with("broker", "factory-managed.cbor")
-    assert not managed.verdict("broker.example", _chain("broker-inspected"), []).accepted
+    made = None
+    made = _with("broker", "factory-managed.cbor")
+    assert not made.verdict("broker.example", _chain("broker-inspected"), []).accepted
 
 
 def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
@@ -228,11 +232,21 @@ def test_an_inspection_ca_stands_in_on_managed_devices_for_hosts_that_say_so():
     made.completed(found)
     assert made.trust.unconfirmed() == [HOST]  # nothing was confirmed
     for policy in ("dane-other", "ca-report-only", "unlisted", "expires-store"):
-        other = _with(policy, "factory-managed.cbor")
-        other.poll(DURING, "rtc", 1.0)
+        made, found, platform = None, None, None
+        made = _with(policy, "factory-managed.cbor")
+        made.poll(DURING, "rtc", 1.0)
         # Neither by our path nor where the runtime, which knows the CA for other hosts' sake, found one.
         for platform in ([], _chain("inspected") + _chain("inspection-ca")):
-            assert not other.verdict(HOST, _chain("inspected"), platform).accepted, policy
+            assert not made.verdict(HOST, _chain("inspected"), platform).accepted, policy
+
+
+def test_what_is_closed_is_closed_for_all_that_would_stand_in_as_well():
+    made = _with("managed-closed", "factory-managed.cbor")
+    assert made.verdict(HOST, _chain("inspected")).mode == verdict.MANAGED
+    made.poll(DURING, "rtc", 1.0)
+    for chain in ("inspected", "good"):
+        found = made.verdict(HOST, _chain(chain), [])
+        assert not found.accepted and found.name == "closed"
 
 
 def test_only_an_enforced_match_confirms():
@@ -243,6 +257,7 @@ def test_only_an_enforced_match_confirms():
     made.completed(found)
     assert made.trust.unconfirmed() == []
     for policy, mode in (("dane-report-only", "report-only"), ("expires-store", "trust-store")):
+        made = None
         made = _with(policy)
         made.poll(DURING, "rtc", 1.0)
         found = made.verdict(HOST, _chain("good"))
@@ -267,13 +282,30 @@ def test_a_base_keeps_the_anchors_of_its_own_document_also_over_a_reboot():
     assert making.give(made, "policy-ta.cbor") == "accepted"
     made.completed(made.verdict(HOST, _chain("good")))
     assert making.give(made, "policy-ta-then-other.cbor") == "accepted"
-    for agent in (made, making.agent(flash)):
-        found = agent.verdict(HOST, _chain("good"))
+    for _ in range(2):
+        found = made.verdict(HOST, _chain("good"))
         assert found.accepted and found.by == verdict.BASE
+        made = None  # one at a time: the heap is small
+        gc.collect()
+        made = making.agent(flash)
     assert making.give(made, "policy-ta-then-root.cbor") == "accepted"
+    made = None
+    gc.collect()
     again = making.agent(flash)
     again.completed(again.verdict(HOST, _chain("good")))
     assert again.verdict(HOST, _chain("good")).by == verdict.NEWEST
+
+
+def test_a_host_that_closes_is_closed_for_its_base_as_well():
+    made = _with("dane")
+    made.completed(made.verdict(HOST, _chain("good")))
+    assert making.give(made, "policy-dane-then-closed.cbor") == "accepted"
+    made.poll(T0 + 999, "rtc", 1.0)
+    assert made.verdict(HOST, _chain("good")).by == verdict.BASE
+    # Else an entry that nobody ever confirmed would keep the older one open for good.
+    made.poll(T0 + 1000, "rtc", 2.0)
+    found = made.verdict(HOST, _chain("good"))
+    assert not found.accepted and found.name == "closed"
 
 
 def test_expiry_ends_live_sessions_once_and_is_told():

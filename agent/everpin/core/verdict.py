@@ -127,6 +127,9 @@ def decide(
             return Verdict(_OK, where, newest.name, entry.usage, pin, by, ENFORCED, path)
         if furthest is None:
             why, furthest = not_this, path  # what the newest entry says
+        if why == errors.CLOSED:
+            # The newest entry closes the host: for its base too, and for all that would stand in.
+            return Verdict(why, where, newest.name, newest.usage, pin)
     # Nothing that relaxes an entry is ever for the update channel.
     if not update:
         for mode in _relaxed(newest, evidence.clock):
@@ -157,7 +160,7 @@ def _relaxed(entry: "Host", clock: "int | None") -> "list[str]":
     found = []
     if entry.follow == host.FOLLOW_TRUST_STORE and entry.expired(clock):
         found.append(TRUST_STORE)
-    if entry.report_only and not (entry.follow == host.FOLLOW_CLOSED and entry.expired(clock)):
+    if entry.report_only:
         found.append(REPORT_ONLY)
     if entry.managed:
         found.append(MANAGED)

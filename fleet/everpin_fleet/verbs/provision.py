@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everpin.core import limits
 from everpin.ports.cpython.cli import lacking
 
 from .. import files, provision
@@ -37,6 +38,13 @@ def add(verbs: "Verbs") -> None:
     made.add_argument("--client-key", metavar="FILE", help="mode 0600; it is sealed in the image")
     made.add_argument("--wifi-ssid", metavar="NAME", help="a board's network, sealed in the image")
     made.add_argument("--wifi-password-file", metavar="FILE", help="mode 0600")
+    made.add_argument(
+        "--managed",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"a managed device: this CA may inspect its connections to hosts whose policy says managed; again for more, {limits.MAX_MANAGED} at most",
+    )
     made.add_argument(
         "--region",
         choices=("file", "sectors"),
@@ -81,6 +89,10 @@ def add(verbs: "Verbs") -> None:
 
 def _device(args: argparse.Namespace, out: Path, sectors: bool) -> tuple[int, int]:
     """Write the device's folder."""
+    if len(args.managed) > limits.MAX_MANAGED:
+        raise OperatorError(
+            f"{len(args.managed)} inspection CAs; devices take {limits.MAX_MANAGED}", "--managed"
+        )
     return provision.provision(
         folder_of(args),
         policy_of(args),
@@ -94,6 +106,7 @@ def _device(args: argparse.Namespace, out: Path, sectors: bool) -> tuple[int, in
         wifi_ssid=args.wifi_ssid,
         wifi_password_file=file(args.wifi_password_file),
         sectors=sectors,
+        managed=tuple(map(Path, args.managed)),
     )
 
 
