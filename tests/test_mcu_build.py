@@ -1,4 +1,4 @@
-"""`everpin sim build mcu`: the same bits each time, nothing to do the second time, and words where it cannot be."""
+"""`everpin sim build`, mcu above all: the same bits each time, nothing to do the second time, and words where it cannot be."""
 
 import json
 import os
@@ -51,29 +51,37 @@ def test_equal_inputs_give_equal_bits_in_another_folder(tmp_path: Path) -> None:
     assert again.elf != ours.elf and again.elf.read_bytes() == ours.elf.read_bytes()
 
 
+@pytest.mark.parametrize("target", ["mcu", "pi"])
 def test_elsewhere_than_on_debian_it_says_so(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    target: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     release = tmp_path / "os-release"
     release.write_text('ID=other\nPRETTY_NAME="Other Linux 9"\n')
     monkeypatch.setattr(debian, "OS_RELEASE", release)
-    assert cli.main(["sim", "build", "mcu"]) == 2
+    assert cli.main(["sim", "build", target]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "Debian" in err and "Other Linux 9" in err
 
 
+@pytest.mark.parametrize("target", ["mcu", "pi"])
 def test_what_is_lacking_is_named_with_the_command_that_installs_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    target: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     release = tmp_path / "os-release"
     release.write_text("ID=debian\n")
     monkeypatch.setattr(debian, "OS_RELEASE", release)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("EVERPIN_NO_APT", "1")
-    assert cli.main(["sim", "build", "mcu"]) == 2
+    assert cli.main(["sim", "build", target]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "sudo apt-get install" in err
-    assert "gcc-arm-none-eabi" in err and "qemu-system-arm" in err
+    assert "qemu-system-arm" in err and ("gcc-arm-none-eabi" in err) == (target == "mcu")
 
 
 def test_a_version_that_the_mirror_no_longer_has_is_never_replaced_in_silence() -> None:
@@ -102,7 +110,7 @@ def test_a_version_that_the_mirror_no_longer_has_is_never_replaced_in_silence() 
 
 @pytest.mark.parametrize(
     "argv",
-    [["build"], ["build", "toaster"], ["build", "mcu", "--board", "z80"], ["build", "mcu", "--ram", "1000"], ["build", "mcu", "--agent", "/nonexistent"]],
+    [["build"], ["build", "toaster"], ["build", "mcu", "--board", "z80"], ["build", "mcu", "--ram", "1000"], ["build", "mcu", "--agent", "/nonexistent"], ["build", "mcu", "--machine", "virt"], ["build", "pi", "--board", "an385"], ["build", "pi", "--machine", "pi9"], ["build", "pi", "--agent", "/nonexistent"]],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_use_is_2_and_says_what_is_wrong(

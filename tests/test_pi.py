@@ -84,7 +84,7 @@ def test_it_takes_an_update_over_a_pinned_session_and_keeps_it_over_a_power_cut(
     assert len(rig.broker.clients()) == known
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_its_pin_check_it_talks_to_a_stranger(rig: pi_rig.Rig, tmp_path: Path) -> None:
     file, check, without = MUTANTS["the pin check"]
     agent = boards.broken(tmp_path, file, [(check, without)])

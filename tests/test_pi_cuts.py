@@ -53,7 +53,7 @@ def test_a_store_that_is_broken_on_purpose_fails_on_the_pi_too(
     assert (code, again["failed"], again["why"]) == (1, [case], report["why"][:1])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_flash_that_leaves_all_to_the_kernel_loses_an_update_that_was_taken(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from everpin.core.store import REGION_BYTES
 
@@ -15,14 +14,14 @@ from .. import build_mcu
 from ..debian import NotAvailable
 from .bench import REPEATABLE
 from .control import Layout, Part
+from .emulated import Emulated
 from .machine import Machine
 from .modem import Modem
-from .protocol import Target, TargetError
 
 MEDIUMS = ("files", "raw")
 
 
-class Mcu(Target):
+class Mcu(Emulated[Machine]):
     """A board made from a device's folder as `everpin provision` writes it. `ports` are those of loopback that it reaches.
 
     `medium` is what its region lies on: "files", one for each sector on the littlefs, or "raw", a partition. `ram` is its RAM in
@@ -42,29 +41,16 @@ class Mcu(Target):
         seed: bytes = b"",
         icount: str = "",
     ) -> None:
-        super().__init__()
+        super().__init__(home)
         self.firmware = firmware
-        self.home = home
         self.icount = icount
         self.modem = Modem(ports, names)
         self._seed = seed
         self._medium = medium
         self._ram = ram
-        self._clock: tuple[int, float] | None = (int(time.time()), time.monotonic())
-        self._machine: Machine | None = None
         self.part = Part(home / "mcu.part", Layout(firmware.control))
         # A board that has booted was given its folder then.
         self._provisioned = not self.part.page.first_boot
-        self.device_key = self._find_key()
-
-    def _config(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.home / "device.json").read_text())
-        return found
-
-    def _find_key(self) -> bytes | None:
-        name = self._config().get("device_key")
-        path = self.home / name if name else None
-        return path.read_bytes() if path is not None and path.exists() else None
 
     # ---- lives -------------------------------------------------------------------------------------------------------
 
@@ -103,28 +89,9 @@ class Mcu(Target):
         )
         return self._machine
 
-    def _off(self, what: str) -> None:
-        if self.alive:
-            raise TargetError(f"{what}: the power is on")
-        self.cut()
-
-    @property
-    def alive(self) -> bool:
-        """Return whether it runs."""
-        return self._machine is not None and self._machine.alive
-
-    @property
-    def machine(self) -> Machine:
-        """Return the running machine."""
-        if self._machine is None:
-            raise TargetError("the power is off")
-        return self._machine
-
     def cut(self) -> None:
         """The power is gone: what the flash has taken stays, nothing else."""
-        machine, self._machine = self._machine, None
-        if machine is not None:
-            machine.kill()
+        super().cut()
         self.modem.detach()
 
     def cut_at_step(self, step: int, kind: str) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 from ..build_pi import Guest
 from .card import Card
+from .emulated import Emulated
 from .gates import Gates
 from .pi_machine import RAM_MIB, PiMachine, snapshot
-from .protocol import Target, TargetError
 
 _HOME = "/var/lib/everpin"
 _AGENT = ("agent", "run", "--config", "/etc/everpin/agent.toml")
 
 
-class Pi(Target):
+class Pi(Emulated[PiMachine]):
     """A Pi made from a device's folder as `everpin provision` writes it. `ports` are those of loopback that it reaches.
 
     `names` are addresses of loopback by name, beside localhost. On `virt` it goes on from a snapshot of a Pi that has booted, unless
@@ -36,31 +36,22 @@ class Pi(Target):
         write_log: Path | None = None,
         ram_mib: int = RAM_MIB,
     ) -> None:
-        super().__init__()
+        super().__init__(home)
         self.guest = guest
-        self.home = home
         self.gates = Gates(ports)
         self._names = dict(names or {})
         self._cold = cold or guest.machine != "virt"
         self._write_log = write_log
         self._ram = ram_mib
-        self._clock: tuple[int, float] | None = (int(time.time()), time.monotonic())
-        self._machine: PiMachine | None = None
-        # A card that was there has its region already.
-        self._provisioned = (home / "pi.card").exists()
+        fresh = not (home / "pi.card").exists()
         self.card = Card(home / "pi.card")
-        self._key_name = str(self._config().get("device_key") or "")
-        if self._key_name and (home / self._key_name).exists():
-            self.device_key = (home / self._key_name).read_bytes()
-
-    def _config(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.home / "device.json").read_text())
-        return found
+        if fresh:
+            self.card.write((home / "flash.img").read_bytes())
 
     # ---- lives -------------------------------------------------------------------------------------------------------
 
     def power_on(self) -> None:
-        """Boot; the agent runs for ever. The first time, the device's folder is put on its card before that."""
+        """Boot; the agent runs for ever. The device's folder is put on its card before that, but for its region."""
         self.start(argv=_AGENT)
 
     def start(
@@ -78,9 +69,6 @@ class Pi(Target):
                     found[path.name] = path.read_bytes()
         found["device.json"] = json.dumps(config).encode()
         self.card.put_files(found)
-        if not self._provisioned:
-            self.card.write((self.home / "flash.img").read_bytes())
-            self._provisioned = True
         if self._write_log is not None:
             self._write_log.unlink(missing_ok=True)
         machine = PiMachine(
@@ -101,29 +89,6 @@ class Pi(Target):
         machine.do(do="start", clock=self._unix(), seed=os.urandom(64).hex(), **asked)
         return machine
 
-    def _off(self, what: str) -> None:
-        if self.alive:
-            raise TargetError(f"{what}: the power is on")
-        self.cut()
-
-    @property
-    def alive(self) -> bool:
-        """Return whether it runs."""
-        return self._machine is not None and self._machine.alive
-
-    @property
-    def machine(self) -> PiMachine:
-        """Return the running machine."""
-        if self._machine is None:
-            raise TargetError("the power is off")
-        return self._machine
-
-    def cut(self) -> None:
-        """The power is gone: what was written to the card stays, what the guest only held for it does not."""
-        machine, self._machine = self._machine, None
-        if machine is not None:
-            machine.kill()
-
     def close(self) -> None:
         """End it, and its network."""
         self.cut()
@@ -135,7 +100,6 @@ class Pi(Target):
         """Put a region's image on the card."""
         self._off("flash_in")
         self.card.write(image)
-        self._provisioned = True
 
     def flash_out(self) -> bytes:
         """Return the region's image."""
