@@ -17,6 +17,7 @@ from .control import Layout, Part
 from .emulated import Emulated
 from .machine import Machine
 from .modem import Modem
+from .protocol import Target, TargetError
 
 MEDIUMS = ("files", "raw")
 

@@ -7,11 +7,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import build_pi
+from ..build_mcu import BuildFailed
 from ..build_pi import Guest
+from ..debian import NotAvailable
 from .card import Card
 from .emulated import Emulated
 from .gates import Gates
 from .pi_machine import RAM_MIB, PiMachine, snapshot
+from .protocol import Target, TargetError
 
 _HOME = "/var/lib/everpin"
 _AGENT = ("agent", "run", "--config", "/etc/everpin/agent.toml")
@@ -127,3 +131,11 @@ class Pi(Emulated[PiMachine]):
     def network(self, on: bool) -> None:
         """Plug the network in or out."""
         self.gates.switch(on)
+
+
+def open_device(home: Path, agent: Path, ports: Collection[int]) -> Target:
+    """Return a Pi of a provisioned folder; its guest is built with the copy of the agent when there is none yet."""
+    try:
+        return Pi(home, build_pi.build(agent=agent), ports)
+    except (NotAvailable, BuildFailed) as problem:
+        raise TargetError(str(problem)) from None
