@@ -43,13 +43,23 @@ class Signer:
         return self._key.sign(dumps(context))
 
 
-def signed(typ: int, channel: str, body: dict[int, Any], signers: list[Signer], iat: int) -> bytes:
+def signed(
+    typ: int,
+    channel: str,
+    body: dict[int, Any],
+    signers: list[Signer],
+    iat: int,
+    fleet: str = FLEET,
+    exp: int | None = None,
+) -> bytes:
     """Return a document: COSE_Sign1 for one signer, COSE_Sign for several."""
-    claims: dict[int, Any] = {1: FLEET, 6: iat, BODY: body}
+    claims: dict[int, Any] = {1: fleet, 6: iat, BODY: body}
     if channel:
         claims[3] = channel
+    if exp is not None:
+        claims[4] = exp
     payload = dumps(claims)
-    aad = dumps(["everpin/1", FLEET, channel])
+    aad = dumps(["everpin/1", fleet, channel])
     if len(signers) == 1:
         head = dumps({1: -19, 4: signers[0].kid, 16: typ})
         signature = signers[0].sign(["Signature1", head, aad, payload])
