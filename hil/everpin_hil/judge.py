@@ -249,7 +249,14 @@ class _Judge:
 
     def _is_cut_off(self, wanted: str, state: Fact) -> None:
         began = self._since[0]["t"] if self._since else state["t"]
-        worst = max((o["seconds"] for o in self._case.outages if o["until"] > began), default=0)
+        worst = max(
+            (
+                o["seconds"]
+                for o in self._case.outages
+                if o["since"] < state["t"] and o["until"] > began
+            ),
+            default=0,
+        )
         if worst > seconds(wanted):
             self._fail(f"it was cut off for {worst} s, more than {wanted}")
 
@@ -276,7 +283,7 @@ class _Judge:
                         }
                     )
                 since, document, chain = None, "", fact["chain"]
-            elif kind in ("offline", "refused", "unreachable") and since is None:
+            elif kind in ("offline", "refused", "unreachable", "denied") and since is None:
                 since = fact["t"]
             elif kind == "off":
                 off, since = True, None
@@ -295,28 +302,19 @@ def _control(tape: Tape, case: Case) -> None:
     said = tape.scenario.said.get("control")
     if said is None:
         return
-    control = Control(said, tape.certificates)
-    host = said.get("host", "broker.example")
+    control = Control(said, tape)
     fails = int(said["fails"].timestamp())
-    serving = ""
     began: int | None = None
     why = ""
     for step, table in zip(tape.steps, tape.scenario.said["step"], strict=True):
-        for where, chain in table.get("serve", {}).items():
-            if where.split(":")[0] == host:
-                serving = chain
+        control.meets(table)
         for at in (step["at"], step["until"]):
-            if not serving:
-                continue
-            moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
-            refusal = control.refusal(tape.chains[serving], host, moment)
+            refusal = control.refusal(datetime.datetime.fromtimestamp(at, datetime.UTC))
             if refusal and at < fails:
                 case.failures.append(f"the static control failed before history did: {refusal}")
                 return
             if refusal and began is None:
                 began, why = at, refusal
-            elif not refusal:
-                began = None
     case.static_control = "survived" if began is None else "failed"
     case.control = {"how": said["how"], "trusts": said["trusts"], "why": why, "since": began}
     if began is None:

@@ -88,6 +88,8 @@ def pins(said: dict[str, Any], pki: Pki, fleet: dict[str, Any], iat: int) -> byt
         body[8] = _UNLISTED[said["unlisted"]]
     if said.get("sources"):
         body[9] = said["sources"]
+    if said.get("extra"):
+        body[20] = "what a later release may say"
     if said.get("urgent"):
         body[-1] = said["number"]
     if "iat" in said:

@@ -8,12 +8,37 @@ import hashlib
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _YEARS_10 = datetime.timedelta(days=3653)
+
+
+def issued(child: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether a certificate names another as its issuer and bears its signature."""
+    try:
+        child.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def leads(chain: list[bytes], root: bytes) -> bool:
+    """Return whether a served chain, leaf first, leads to a root by its signatures; dates are not looked at."""
+    served = [x509.load_der_x509_certificate(item) for item in chain]
+    goal = x509.load_der_x509_certificate(root)
+    seen, todo = [served[0]], [served[0]]
+    while todo:
+        now = todo.pop()
+        if now == goal or issued(now, goal):
+            return True
+        further = [item for item in served[1:] if item not in seen and issued(now, item)]
+        seen += further
+        todo += further
+    return False
 
 
 class Pki:

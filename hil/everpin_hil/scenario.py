@@ -25,18 +25,18 @@ _KEYS = {
     },
     "document": {
         "name", "number", "signers", "hosts", "forbidden", "anchors", "brokers", "carriers", "unlisted",
-        "sources", "urgent", "exp", "iat", "fleet", "channel", "broken",
+        "sources", "urgent", "exp", "iat", "fleet", "channel", "broken", "extra",
     },
     "document.hosts": {
         "name", "usage", "pins", "subdomains", "report_only", "expires", "follow", "closes", "dates",
         "both", "managed", "now",
     },
     "root": {"name", "version", "root", "pins", "signers", "commitment", "iat"},
-    "control": {"how", "trusts", "host", "fails", "why"},
+    "control": {"how", "trusts", "host", "fails", "from", "why"},
     "step": {
         "at", "after", "say", "within", "serve", "network", "front", "front_mirror", "publish", "to",
         "released", "only", "send", "silent", "clock", "source", "store", "power", "cut", "reset",
-        "collector", "expect",
+        "collector", "deny", "expect",
     },
     "step.expect": {
         "online", "number", "root", "accepts", "refuses", "became", "via", "floor", "unconfirmed",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import papers
-from .pki import Pki
+from .pki import Pki, leads
 from .scenario import BROKER, MIRROR, Scenario, ScenarioError, seconds
 
 _CUTS = ("before", "first", "last", "after")
@@ -162,13 +162,15 @@ class _Maker:
                 ["clock", self._ahead(said.get("clock", "right"), at), said.get("source", "ntp")]
             )
         if "store" in said:
-            do.append(["store", [self._anchor_files(name) for name in said["store"]]])
+            do.append(["store", [self._store(name) for name in said["store"]]])
         if "collector" in said:
             do.append(["collector", _collector(said["collector"])])
         if "network" in said:
             do.append(["network", said["network"]])
         if "cut" in said:
             do.append(["cut", *self._cut(said["cut"])])
+        if "deny" in said:
+            do.append(["deny", said["deny"]])
         if "silent" in said:
             do.append(["silent", BROKER, said["silent"]])
         if "front" in said or "front_mirror" in said:
@@ -191,9 +193,12 @@ class _Maker:
             do.append(["power", said["power"]])
         return do
 
-    def _anchor_files(self, name: str) -> list[str]:
-        subject, spki = self.pki.anchor(name)
-        return [self.put(f"{name}.subject", subject), self.put(f"{name}.spki", spki)]
+    def _store(self, name: str) -> list[Any]:
+        """Return a root of the runtime's trust store: [its file, the chains that lead to it]."""
+        held = self.pki.certificates
+        chains = self.said["chains"].items()
+        found = [c for c, items in chains if leads([held[item] for item in items], held[name])]
+        return [f"{name}.der", found]
 
     def _cut(self, said: Any) -> list[Any]:
         if said == "seed":

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from everpin.core.host import Anchor
     from everpin_hil.device.seeded import Random, Signatures
     from everpin_sim.device.cutflash import CutFlash, PowerCut
 
@@ -70,12 +69,13 @@ class World:
         self._serves: "dict[str, str]" = {}
         self._places: "dict[str, dict[str, list[str]]]" = {}
         self._silent: "list[str]" = []
+        self._denies: "list[str]" = []
         self._network = True
         self._front = ""  # the chain of somebody who stands before every TLS peer
         self._front_mirror = ""  # what every unverified carrier gives then
         self._clock: "int | None" = 0  # ahead of the world's by so much; None: never set
         self._source = tape["source"]
-        self._store: "list[Anchor]" = []
+        self._store: "list[tuple[str, list[str]]]" = []
         self._collector: "dict[str, Any] | None" = None
         self._power = True
         self._last: "dict[str, Any]" = {}
@@ -177,12 +177,18 @@ class World:
         elif where in self._silent:
             self._silent.remove(where)
 
+    def _do_deny(self, places: "list[str]") -> None:
+        """These brokers refuse the device, whose identity they do not accept."""
+        self._denies = places
+        if self._session is not None and self._session[0] in places:
+            self._lose("denied")
+
     def _do_clock(self, ahead: "int | None", source: str) -> None:
         self._clock, self._source = ahead, source
 
-    def _do_store(self, anchors: "list[list[str]]") -> None:
-        """The runtime's trust store holds these: [file of the subject, file of the SPKI] each."""
-        self._store = [(self._files(subject), self._files(spki)) for subject, spki in anchors]
+    def _do_store(self, roots: "list[tuple[str, list[str]]]") -> None:
+        """The runtime's trust store holds these: [file, the chains that lead to it] each."""
+        self._store = roots
 
     def _do_power(self, on: bool) -> None:
         if self._session is not None:
@@ -261,9 +267,15 @@ class World:
         """Return the verdict, as a TLS port asks for it."""
         now, source = self._time()
         self.agent.tell(now, source)
-        platform: "list[bytes] | None" = [] if self.agent.platform(host) else None
+        platform: "list[bytes] | None" = None
+        if self.agent.platform(host):
+            # What the runtime's own check finds in its store; the signed anchors, which it has beside them, are the agent's to look at.
+            platform = []
+            for root, chains in self._store:
+                if chain in chains:
+                    platform = self._chain(chain) + [self._files(root)]
         self._signatures.use()
-        return self.agent.verdict(host, self._chain(chain), platform, lambda: self._store)
+        return self.agent.verdict(host, self._chain(chain), platform)
 
     def _dial(self, host: str, port: int) -> None:
         where = "%s:%d" % (host, port)
@@ -282,9 +294,13 @@ class World:
             self.agent.offline(found.why)
             return
         self.agent.completed(found)
+        if where in self._denies and not self._front:
+            self._once("denied", where, where=where)
+            self.agent.offline()
+            return
         self.agent.online(host)
         self._session = (where, chain, self.agent.generation)
-        for what in ("refused", "unreachable"):
+        for what in ("refused", "unreachable", "denied"):
             self._last.pop(what, None)
         self._fact(
             "online", where=where, chain=chain, by=found.by, mode=found.mode, usage=found.usage
