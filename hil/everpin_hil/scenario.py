@@ -25,7 +25,7 @@ _KEYS = {
     },
     "document": {
         "name", "number", "signers", "hosts", "forbidden", "anchors", "brokers", "carriers", "unlisted",
-        "sources", "urgent", "exp", "iat", "fleet", "channel", "broken", "extra",
+        "sources", "urgent", "exp", "iat", "fleet", "channel", "broken", "extra", "html",
     },
     "document.hosts": {
         "name", "usage", "pins", "subdomains", "report_only", "expires", "follow", "closes", "dates",

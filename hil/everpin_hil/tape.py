@@ -125,13 +125,15 @@ class _Maker:
                 return at - 3600
         return default
 
-    def _topics(self, names: list[str], released: bool) -> list[list[str]]:
+    def _topics(self, names: list[str], released: bool | str) -> list[list[str]]:
+        """Return [topic, file] of documents: on the device's topics; with `released` also on all devices', or "only" there."""
         found = []
         for name in names:
             if name not in self.files:
                 raise ScenarioError(f"{self.name}.toml: there is no document or root '{name}'")
             said = self.papers[name]
-            found.append([papers.topic(said, False), self.files[name]])
+            if released != "only":
+                found.append([papers.topic(said, False), self.files[name]])
             if released and "version" not in said:
                 found.append([papers.topic(said, True), self.files[name]])
         return found

@@ -160,6 +160,8 @@ class World:
             place.clear()
         for topic, file in documents:
             place[topic] = [file]
+        # All of it lies there before the first is pushed: the device may lose its power at any.
+        for topic, file in documents:
             online = self._session is not None and self._session[0] == where
             if online and where not in self._silent and topic in self.agent.topics():
                 self._give(topic, file, "")
@@ -194,6 +196,8 @@ class World:
         if self._session is not None:
             self._fact("offline", why="power")
             self._session = None
+        # Whatever was not synced is gone.
+        self.flash.lose()
         self._power = on
         if on:
             self.agent = self._boot()
@@ -423,5 +427,6 @@ class World:
 
     def boot_again(self) -> "tuple[bytes, bytes]":
         """Return the trust digest that the device has, and the one that a second device would boot with from the same flash."""
+        self.flash.lose()
         copy = self.flash.copy()
         return self.agent.trust_digest(), Agent(Store(copy), Random("0", 0)).trust_digest()
