@@ -11,7 +11,7 @@ from pathlib import Path
 
 from everpin_sim.cuts import agent_folder
 
-from . import bench, evidence, page, scenario
+from . import bench, evidence, mutants, page, scenario
 from .judge import Case
 from .scenario import Scenario, ScenarioError
 from .targets import TARGETS, NoTarget
@@ -59,6 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("id", metavar="ID", help="NAME@TARGET#SEED, as a run prints it")
     replay.add_argument("--agent", metavar="DIR")
     replay.add_argument("--json", action="store_true", help="the facts as JSON lines")
+    broken = verb(
+        "mutants", "take checks of the agent away, and name the scenario that catches each"
+    )
+    broken.add_argument(
+        "--patch",
+        action="append",
+        metavar="FILE",
+        help="a unified diff, instead of the bench's own; again for more",
+    )
+    broken.add_argument(
+        "--only", metavar="TEXT", help="those of the bench's own whose name has this in it"
+    )
+    broken.add_argument("--target", choices=tuple(TARGETS), default="core")
+    broken.add_argument("--seed", type=int, default=1, metavar="N")
+    broken.add_argument("--agent", metavar="DIR", help="change copies of this copy of agent/")
+    broken.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
     return parser
 
 
@@ -156,7 +172,38 @@ def _replay(args: argparse.Namespace) -> int:
     return 0 if case.ok else 1
 
 
-_VERBS = {"list": _list, "run": _run, "replay": _replay}
+def _mutants(args: argparse.Namespace) -> int:
+    chosen = mutants.own()
+    if args.patch:
+        chosen = [
+            mutants.Mutant(Path(name).name, patch=Path(name).resolve()) for name in args.patch
+        ]
+        for item in chosen:
+            if item.patch is None or not item.patch.is_file():
+                raise ScenarioError(f"{item.name}: no such file")
+    elif args.only:
+        chosen = [item for item in chosen if args.only in item.name]
+        if not chosen:
+            raise ScenarioError(f"no mutant has '{args.only}' in its name")
+
+    def tell(found: mutants.Found) -> None:
+        if args.json:
+            line = {"mutant": found.mutant.name, "caught": bool(found.by), "scenario": found.by}
+            print(json.dumps({**line, "why": found.why, "tried": found.tried}), flush=True)
+        else:
+            print(f"{'caught' if found.by else 'MISSED'}  {found.mutant.name}", flush=True)
+            print(f"        {found.by}: {found.why}" if found.by else "        by no scenario")
+
+    every = mutants.hunt_all(chosen, agent_of(args.agent), args.target, args.seed, tell)
+    missed = sum(not found.by for found in every)
+    if args.json:
+        print(json.dumps({"mutants": len(every), "caught": len(every) - missed, "missed": missed}))
+    else:
+        print(f"{len(every)} mutants, {missed} missed")
+    return 0 if every and not missed else 1
+
+
+_VERBS = {"mutants": _mutants, "list": _list, "run": _run, "replay": _replay}
 
 
 def main(argv: list[str]) -> int:

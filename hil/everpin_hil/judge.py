@@ -306,10 +306,12 @@ def _control(tape: Tape, case: Case) -> None:
     fails = int(said["fails"].timestamp())
     began: int | None = None
     why = ""
+    samples: list[list[Any]] = []
     for step, table in zip(tape.steps, tape.scenario.said["step"], strict=True):
         control.meets(table)
         for at in (step["at"], step["until"]):
             refusal = control.refusal(datetime.datetime.fromtimestamp(at, datetime.UTC))
+            samples.append([at, refusal])
             if refusal and at < fails:
                 case.failures.append(f"the static control failed before history did: {refusal}")
                 return
@@ -317,6 +319,7 @@ def _control(tape: Tape, case: Case) -> None:
                 began, why = at, refusal
     case.static_control = "survived" if began is None else "failed"
     case.control = {"how": said["how"], "trusts": said["trusts"], "why": why, "since": began}
+    case.control["samples"] = samples
     if began is None:
         case.failures.append("the static control survived what history's did not")
     elif said.get("why") and said["why"] not in why:

@@ -98,7 +98,9 @@ def _place(knots: list[tuple[int, float]], t: int) -> float:
 
 def _timeline(case: Case) -> str:
     knots = _axis(case)
-    out = [f'<svg viewBox="0 0 {_WIDE} 64" role="img" aria-label="timeline">']
+    samples = case.control.get("samples", [])
+    tall = 78 if samples else 64
+    out = [f'<svg viewBox="0 0 {_WIDE} {tall}" role="img" aria-label="timeline">']
     for since, until, state, chain in stretches(case.facts):
         x0, x1 = _place(knots, since), _place(knots, until)
         title = f"{_WORDS[state]}{' with ' + chain if chain else ''}, {when(since)} to {when(until)} ({span(until - since)})"
@@ -116,19 +118,28 @@ def _timeline(case: Case) -> str:
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="12" y2="36" stroke="var(--soft)" stroke-width=".8"/>'
             f'<text x="{x + 2:.1f}" y="10">{step["n"] + 1}<title>{html.escape(step["say"])}</title></text>'
         )
-    last = -20.0
+    last: dict[str, float] = {}
     for fact in case.facts:
         sign, text = _mark(fact)
         x = _place(knots, fact["t"])
-        if sign and (x - last > 9 or sign == "⚡"):
-            last = x
+        # One of a kind in each place; what is told of documents stands above the other marks.
+        if sign and x - last.get(sign, -20.0) > 9:
+            last[sign] = x
+            shifted = x + (9 if sign == "✕" and x - last.get("▲", -20.0) < 9 else 0)
             out.append(
-                f'<text x="{x:.1f}" y="48" text-anchor="middle" style="fill:var(--mark)">{sign}'
+                f'<text x="{shifted:.1f}" y="48" text-anchor="middle" style="fill:var(--mark)">{sign}'
                 f"<title>{html.escape(when(fact['t']) + ' ' + text)}</title></text>"
             )
+    for (since, why), (until, _) in itertools.pairwise(samples):
+        x0, x1 = _place(knots, since), _place(knots, until)
+        title = f"static control: {why or 'connected'}, from {when(since)}"
+        out.append(
+            f'<rect x="{x0:.1f}" y="54" width="{max(x1 - x0, 0.5):.1f}" height="6" '
+            f'fill="var(--{"cut" if why else "good"})" opacity=".55"><title>{html.escape(title)}</title></rect>'
+        )
     ends = case.steps[0]["at"], case.steps[-1]["until"]
-    out.append(f'<text x="0" y="62">{when(ends[0])}</text>')
-    out.append(f'<text x="{_WIDE}" y="62" text-anchor="end">{when(ends[1])}</text></svg>')
+    out.append(f'<text x="0" y="{tall - 2}">{when(ends[0])}</text>')
+    out.append(f'<text x="{_WIDE}" y="{tall - 2}" text-anchor="end">{when(ends[1])}</text></svg>')
     return "".join(out)
 
 
@@ -202,6 +213,6 @@ def render(cases: list[Case], summary: dict[str, Any]) -> str:
         f"<title>everpin hil</title><style>{_CSS}</style></head><body><main>"
         f'<h1>everpin hil</h1><div class="sum">{boxes}</div>'
         f'<p class="key">{key}<br>▲ document accepted &nbsp; ▽ document refused &nbsp; ✕ peer refused &nbsp; ⚡ power cut &nbsp; '
-        "◆ told and counted. Each step of a scenario takes the same room; hover for dates.</p>"
+        "◆ told and counted. The thin bar is the static control. Each step of a scenario takes the same room; hover for dates.</p>"
         f"{''.join(body)}</main></body></html>\n"
     )
