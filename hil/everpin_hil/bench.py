@@ -14,16 +14,14 @@ from .targets import TARGETS, TargetFailed
 Tell = Callable[[Case, float], None]
 
 
-def _facts(
-    name: str, tapes: list[tape.Tape], agent: Path
-) -> Iterator[tuple[int, list[judge.Fact]]]:
+def _facts(name: str, folders: list[Path], agent: Path) -> Iterator[tuple[int, list[judge.Fact]]]:
     """Yield (index, facts) of each tape as it ends; a target that ends badly ends the tape that it was playing, and goes on."""
-    todo = list(range(len(tapes)))
+    todo = list(range(len(folders)))
     while todo:
         facts: list[judge.Fact] = []
         at = 0
         try:
-            for fact in TARGETS[name]().play([tapes[item].folder for item in todo], agent):
+            for fact in TARGETS[name]().play([folders[item] for item in todo], agent):
                 facts.append(fact)
                 if fact["f"] == "end":
                     yield todo[at], facts
@@ -54,13 +52,14 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="everpin-hil-") as scratch:
         where = folder or Path(scratch)
-        tapes = [tape.make(item, seed, where / item.name) for item in scenarios]
+        tapes = [tape.make(item, seed) for item in scenarios]
+        folders = [tape.write(made, where / made.scenario.name) for made in tapes]
         reference: dict[int, list[judge.Fact]] = {}
         if target != "core":
-            reference = dict(_facts("core", tapes, agent))
+            reference = dict(_facts("core", folders, agent))
         cases: dict[int, Case] = {}
         began = time.monotonic()
-        for number, facts in _facts(target, tapes, agent):
+        for number, facts in _facts(target, folders, agent):
             case = judge.judge(tapes[number], target, facts)
             if number in reference:
                 differs = judge.divergence(facts, reference[number])

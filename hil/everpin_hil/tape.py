@@ -21,11 +21,12 @@ _TIMING: dict[str, float] = {}
 
 @dataclass
 class Tape:
-    """A tape: its folder, the scenario, and the times of its steps."""
+    """A tape: what is played (`said`) with its files, and what the judge wants of the scenario."""
 
     scenario: Scenario
     seed: int
-    folder: Path
+    said: dict[str, Any]
+    files: dict[str, bytes]
     steps: list[dict[str, Any]]
     chains: dict[str, list[bytes]]
     certificates: dict[str, bytes]
@@ -38,12 +39,12 @@ def asked(item: str) -> tuple[str, str]:
 
 
 class _Maker:
-    def __init__(self, scenario: Scenario, seed: int, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, seed: int) -> None:
         self.said = scenario.said
         self.name = scenario.name
         self.random = random.Random(f"{scenario.name}/{seed}")
         self.seed = seed
-        self.folder = folder
+        self.store: dict[str, bytes] = {}
         self.times = self._times()
         start, end = (
             datetime.datetime.fromtimestamp(at, datetime.UTC)
@@ -70,10 +71,10 @@ class _Maker:
         return found
 
     def put(self, name: str, data: bytes) -> str:
-        (self.folder / name).write_bytes(data)
+        self.store[name] = data
         return name
 
-    def make(self) -> list[dict[str, Any]]:
+    def make(self) -> dict[str, Any]:
         start = self.times[0][0]
         device = self.said.get("device", {})
         build = int(device["build"].timestamp()) if "build" in device else start - 86400 * 60
@@ -89,11 +90,11 @@ class _Maker:
             else:
                 made = papers.pins(said, self.pki, self._rules(said), iat)
             self.files[said["name"]] = self.put(f"{said['name']}.cbor", made)
-        first = (self.folder / self.files[self.said["document"][0]["name"]]).read_bytes()
+        first = self.store[self.files[self.said["document"][0]["name"]]]
         managed = [self.pki.anchor(name) for name in device.get("managed", [])]
         self.put("factory.cbor", papers.factory(first_root, first, build, managed))
         steps = [self._step(number, said) for number, said in enumerate(self.said["step"])]
-        tape = {
+        return {
             "name": self.name,
             "seed": str(self.seed),
             "start": start,
@@ -103,10 +104,9 @@ class _Maker:
             "factory": "factory.cbor",
             "chains": {n: [f"{c}.der" for c in c_] for n, c_ in self.said["chains"].items()},
             "documents": self.files,
+            "look_s": seconds(device.get("look", "1h")),
             "steps": steps,
         }
-        (self.folder / "tape.json").write_text(json.dumps(tape, indent=1))
-        return steps
 
     def _rules(self, said: dict[str, Any]) -> dict[str, Any]:
         """Return the rules that the root which a document requires has."""
@@ -222,16 +222,24 @@ def _collector(said: Any) -> dict[str, Any] | None:
     return {"number": said.get("number"), "time": int(when.timestamp()) if when else None}
 
 
-def make(scenario: Scenario, seed: int, folder: Path) -> Tape:
-    """Make the tape of a scenario in a folder; raise `ScenarioError`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    maker = _Maker(scenario, seed, folder)
+def make(scenario: Scenario, seed: int) -> Tape:
+    """Make the tape of a scenario; raise `ScenarioError`."""
+    maker = _Maker(scenario, seed)
     try:
-        steps = maker.make()
+        said = maker.make()
     except KeyError as lacking:
         raise ScenarioError(f"{scenario.name}.toml: nothing has the name {lacking}") from None
     held = maker.pki.certificates
     chains = {
         name: [held[item] for item in items] for name, items in scenario.said["chains"].items()
     }
-    return Tape(scenario, seed, folder, steps, chains, held)
+    return Tape(scenario, seed, said, maker.store, said["steps"], chains, held)
+
+
+def write(tape: Tape, folder: Path) -> Path:
+    """Write a tape into a folder, as targets play it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in tape.files.items():
+        (folder / name).write_bytes(data)
+    (folder / "tape.json").write_text(json.dumps(tape.said, indent=1))
+    return folder

@@ -24,9 +24,8 @@ else:
     from cutflash import CutFlash, PowerCut
     from seeded import Random, Signatures
 
-# Seconds: how long a visit to a carrier takes, and between two looks at a live session.
+# Seconds that a visit to a carrier takes.
 _VISIT_S = 5
-_LOOK_S = 3600
 # More steps than this at one instant are a loop.
 _SPINS = 400
 # A report-only or accepted peer's facts; events of the agent that are told as they are.
@@ -60,7 +59,8 @@ class World:
         self._say = tell
         self.now: int = tape["start"]
         self._names = {file: name for name, file in tape["documents"].items()}
-        self._signatures = Signatures()
+        self._look_s: int = tape["look_s"]  # between two looks at a live session
+        Signatures().use()
         self.flash = CutFlash(REGION_BYTES)
         self.flash.log = None
         self._key = unhexlify(tape["device_key"])
@@ -278,7 +278,6 @@ class World:
             for root, chains in self._store:
                 if chain in chains:
                     platform = self._chain(chain) + [self._files(root)]
-        self._signatures.use()
         return self.agent.verdict(host, self._chain(chain), platform)
 
     def _dial(self, host: str, port: int) -> None:
@@ -346,7 +345,7 @@ class World:
         if self._session is not None:
             for _, data in self.agent.outbox():
                 self._collect(data)
-        return _LOOK_S
+        return self._look_s
 
     def _collect(self, data: bytes) -> None:
         fleet, device = self.agent.trust.fleet, self.agent.device
