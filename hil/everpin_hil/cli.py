@@ -8,13 +8,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from everpin_sim.cuts import agent_folder
 
-from . import bench, evidence, mutants, page, scenario
+from . import bench, endure, evidence, mutants, page, scenario
 from .judge import Case
 from .scenario import Scenario, ScenarioError
-from .targets import TARGETS, NoTarget
+from .targets import TARGETS, NoTarget, TargetFailed
+
+_TELL_EVERY_S = 5.0
 
 _EXAMPLES = """\
 examples:
@@ -23,6 +26,8 @@ examples:
   everpin hil run --target unix --report out/         on MicroPython; out/report.html shows each device's timeline
   everpin hil run --scenario dst-x3 --agent DIR       with another copy of agent/: a check removed there must make it fail
   everpin hil replay dst-x3@core#7                    one case again, fact by fact
+  everpin hil mutants                                 checks of the agent taken away; a scenario catches each
+  everpin hil endure --years 10000 --seed 3           random walks over decades
 """
 
 
@@ -75,6 +80,25 @@ def _parser() -> argparse.ArgumentParser:
     broken.add_argument("--seed", type=int, default=1, metavar="N")
     broken.add_argument("--agent", metavar="DIR", help="change copies of this copy of agent/")
     broken.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
+    walk = verb("endure", "random walks over decades on the core; two counters that stay zero")
+    walk.add_argument(
+        "--years", type=int, default=1000, metavar="N", help="device-years (default: 1000)"
+    )
+    walk.add_argument("--seed", type=int, default=1, metavar="N")
+    walk.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default: 1)")
+    walk.add_argument(
+        "--log",
+        metavar="FILE",
+        help="append a line for each walk; a run that was ended goes on from there",
+    )
+    walk.add_argument(
+        "--out",
+        metavar="DIR",
+        default=".",
+        help="where a found case is written as a short scenario (default: here)",
+    )
+    walk.add_argument("--agent", metavar="DIR", help="the device runs this copy of agent/")
+    walk.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return parser
 
 
@@ -203,7 +227,40 @@ def _mutants(args: argparse.Namespace) -> int:
     return 0 if every and not missed else 1
 
 
-_VERBS = {"mutants": _mutants, "list": _list, "run": _run, "replay": _replay}
+def _endure(args: argparse.Namespace) -> int:
+    if args.years < 1 or args.jobs < 1:
+        raise ScenarioError("--years and --jobs: at least 1")
+    log = Path(args.log) if args.log else None
+    walks = endure.Endurance(args.seed, args.years, agent_of(args.agent), log)
+    told = time.monotonic()
+
+    def tell(line: dict[str, Any]) -> None:
+        nonlocal told
+        if line["wrong"]:
+            path = Path(args.out) / f"walk-{args.seed}-{line['walk']}.toml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(line["scenario"], "utf-8")
+            _say(f"{line['wrong']}: {line['why'][0]}")
+            _say(
+                f"{line['short']} of {line['steps']} steps are in {path}: everpin hil run --seed {args.seed} --scenario {path}"
+            )
+        if time.monotonic() - told > _TELL_EVERY_S:
+            told = time.monotonic()
+            print(
+                f"{walks.years:.0f} of {args.years} years, {len(walks.found)} found",
+                file=sys.stderr,
+            )
+
+    walks.run(args.jobs, tell)
+    found = walks.summary()
+    if args.json:
+        print(json.dumps(found))
+    else:
+        print(", ".join(f"{value} {key}" for key, value in found.items()))
+    return 0 if walks.walks and not found["failed"] else 1
+
+
+_VERBS = {"endure": _endure, "mutants": _mutants, "list": _list, "run": _run, "replay": _replay}
 
 
 def main(argv: list[str]) -> int:
@@ -214,6 +271,6 @@ def main(argv: list[str]) -> int:
         return int(ended.code or 0)
     try:
         return _VERBS[args.what](args)
-    except (ScenarioError, NoTarget) as problem:
+    except (ScenarioError, NoTarget, TargetFailed) as problem:
         _say(str(problem))
         return 2 if isinstance(problem, ScenarioError) else 1

@@ -3,11 +3,14 @@
 `python -m everpin_hil.endure` runs walks for `everpin hil endure` in a process of its own, so that `--agent DIR` is the only agent there.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ from .targets.protocol import FLASH, PLAYER, TargetFailed
 from .walks import Walk
 
 # Years of one walk.
-WALK_YEARS = 20
+WALK_YEARS = 30
+# Walks of one process.
+_SLICE = 20
 
 
 def play(scenario: Scenario, seed: int) -> Case:
@@ -99,6 +104,9 @@ def to_toml(scenario: Scenario) -> str:
 
 def main(argv: list[str]) -> int:
     """Run walks FIRST to LAST of a seed: `endure.py SEED FIRST LAST YEARS`; print a JSON line for each."""
+    from . import in_process
+
+    in_process.remember()
     seed, first, last, years = map(int, argv)
     for number in range(first, last):
         scenario = Walk(seed, number, years).scenario
@@ -115,23 +123,13 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def run(
-    seed: int, first: int, last: int, agent: Path, tell: Callable[[dict[str, Any]], None]
-) -> Iterator[dict[str, Any]]:
-    """Yield a line for each walk; raise `TargetFailed` when the process ends badly."""
+def _slice(seed: int, first: int, last: int, agent: Path) -> Iterator[dict[str, Any]]:
+    """Yield a line for each walk of a slice, from a process of its own; raise `TargetFailed` when that ends badly."""
     top = Path(everpin_hil.__file__).resolve().parent.parent
     path = os.pathsep.join(map(str, (agent, PLAYER, FLASH, top)))
+    how = map(str, (seed, first, last, WALK_YEARS))
     with subprocess.Popen(
-        [
-            sys.executable,
-            "-B",
-            "-m",
-            "everpin_hil.endure",
-            str(seed),
-            str(first),
-            str(last),
-            str(WALK_YEARS),
-        ],
+        [sys.executable, "-B", "-m", "everpin_hil.endure", *how],
         env={**os.environ, "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         text=True,
@@ -139,13 +137,73 @@ def run(
         try:
             for text in process.stdout or ():
                 line: dict[str, Any] = json.loads(text)
-                tell(line)
                 yield line
         except BaseException:
             process.kill()
             raise
     if process.returncode:
-        raise TargetFailed(f"the walks ended with {process.returncode}")
+        raise TargetFailed(f"the walks {first} to {last - 1} ended with {process.returncode}")
+
+
+class Endurance:
+    """Walks until `years` are lived through: counters, and a log that a later run goes on from."""
+
+    def __init__(self, seed: int, years: int, agent: Path, log: Path | None = None) -> None:
+        self._seed, self._agent, self._log = seed, agent, log
+        self._todo = set(range(-(-years // WALK_YEARS)))
+        self.years = 0.0
+        self.found: list[dict[str, Any]] = []
+        self.walks = 0
+        self._lock = threading.Lock()
+        for line in self._logged():
+            if line.get("seed") == seed and line["walk"] in self._todo:
+                self._count(line)
+
+    def _logged(self) -> Iterator[dict[str, Any]]:
+        if self._log is not None and self._log.exists():
+            for text in self._log.read_text("utf-8").splitlines():
+                # A run that was ended in the middle of a line has not done that walk.
+                with contextlib.suppress(ValueError):
+                    line: dict[str, Any] = json.loads(text)
+                    yield line
+
+    def _count(self, line: dict[str, Any]) -> None:
+        self._todo.discard(line["walk"])
+        self.walks += 1
+        self.years += line["years"]
+        if line["wrong"]:
+            self.found.append(line)
+
+    def run(self, jobs: int, tell: Callable[[dict[str, Any]], None]) -> None:
+        """Walk what is left; `tell` gets each line."""
+        todo = sorted(self._todo)
+        slices = [todo[at : at + _SLICE] for at in range(0, len(todo), _SLICE)]
+
+        def one(numbers: list[int]) -> None:
+            for line in _slice(self._seed, numbers[0], numbers[-1] + 1, self._agent):
+                with self._lock:
+                    if line["walk"] not in self._todo:
+                        continue
+                    self._count(line)
+                    if self._log is not None:
+                        with self._log.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps({"seed": self._seed, **line}) + "\n")
+                    tell(line)
+
+        with ThreadPoolExecutor(jobs) as pool:
+            for done in [pool.submit(one, numbers) for numbers in slices]:
+                done.result()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the last line of a run."""
+        wrong = [line["wrong"] for line in self.found]
+        return {
+            "years": round(self.years),
+            "walks": self.walks,
+            "failed": len(wrong),
+            "stranded": wrong.count("stranded"),
+            "intruders": wrong.count("intruder"),
+        }
 
 
 if __name__ == "__main__":

@@ -12,6 +12,26 @@ else:
     import world
 
 
+def remember() -> None:
+    """Let this process compute twice nothing that is a pure function of values: a factory's first state, a state's digest."""
+    from functools import lru_cache
+
+    from everpin.core import accept
+    from everpin.core.trust import Trust
+
+    agent: Any = accept
+    agent.first = lru_cache(64)(accept.first)
+    really = Trust.digest
+
+    def digest(trust: Any) -> bytes:
+        found: bytes | None = getattr(trust, "_digest", None)
+        if found is None:
+            found = trust._digest = really(trust)
+        return found
+
+    setattr(Trust, "digest", digest)  # noqa: B010 - a method is not assigned to in so many words
+
+
 def facts(tape: Tape) -> list[Fact]:
     """Return what happens, as a target would say it."""
     found: list[Fact] = []

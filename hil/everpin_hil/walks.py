@@ -9,7 +9,7 @@ import datetime
 import random
 from typing import Any
 
-from .scenario import BROKER, MIRROR, Scenario
+from .scenario import BROKER, Scenario
 
 _START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 _HOST = BROKER.rpartition(":")[0]
@@ -19,11 +19,11 @@ _CLOCKS = ("right", "unset", datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
            datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC))  # fmt: skip
 # Intervals as long as a walk over decades wants them: fewer looks, the same decisions.
 TIMING = {
-    "rescue_every_s": 60 * 86400.0,
-    "pull_every_s": 30 * 86400.0,
+    "rescue_every_s": 120 * 86400.0,
+    "pull_every_s": 60 * 86400.0,
     "backoff_max_s": 86400.0,
 }
-_LOOK = "20d"
+_LOOK = "60d"
 
 
 class Walk:
@@ -45,7 +45,7 @@ class Walk:
         self._put("the first day", serve={BROKER: self._serve()}, publish=[first])
         end = _START + datetime.timedelta(days=365 * years)
         while self._now < end:
-            self._now += datetime.timedelta(hours=self._random.randrange(6, 6000))
+            self._now += datetime.timedelta(hours=self._random.randrange(6, 9000))
             self._event()
         self._right_again()
         self.scenario = Scenario(f"walk-{seed}-{number}", self._said(seed, number))
@@ -66,7 +66,7 @@ class Walk:
         name = f"pins-{self._root}-{self._sequence}" + ("-x" if more.get("odd") else "")
         keys = pins or [self._name(self._key), self._name(self._key + 1)]
         host: dict[str, Any] = {"name": _HOST, "pins": keys}
-        if self._random.random() < 0.1:
+        if self._random.random() < 0.1 and not more.get("lasts"):
             host["closes"] = self._now + datetime.timedelta(days=self._random.randrange(30, 900))
         made: dict[str, Any] = {
             "name": name,
@@ -76,7 +76,7 @@ class Walk:
             "sources": ["rtc"],
             "iat": self._now - datetime.timedelta(hours=1),
         }
-        made |= {key: value for key, value in more.items() if key != "odd"}
+        made |= {key: value for key, value in more.items() if key not in ("odd", "lasts")}
         if "hosts" not in more and self._random.random() < 0.1:
             made["urgent"] = True
         self._documents.append(made)
@@ -227,7 +227,7 @@ class Walk:
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def _right_again(self) -> None:
-        newest = self._document()
+        newest = self._document(lasts=True)
         self._put(
             "the world is right again",
             network=True,
@@ -240,7 +240,7 @@ class Walk:
             publish=[*(root["name"] for root in self._roots), newest],
             released=True,
             serve={BROKER: self._serve()},
-            within="200d",
+            within="300d",
             expect={
                 "online": self._name(self._key),
                 "number": [self._root, self._sequence - 1],
@@ -265,6 +265,3 @@ class Walk:
             "root": self._roots,
             "step": self._steps,
         }
-
-
-__all__ = ("MIRROR", "Walk")
