@@ -57,9 +57,8 @@ class Mutant:
             )
             if not done.returncode:
                 return
-            said = (
-                done.stderr.strip().splitlines()[0] if done.stderr.strip() else "git apply failed"
-            )
+            told = done.stderr.strip().splitlines() or ["git apply failed"]
+            said = said or told[0].removeprefix("error: ")
         raise ScenarioError(f"{self.patch}: it does not fit this agent: {said}")
 
 

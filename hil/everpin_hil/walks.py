@@ -117,7 +117,7 @@ class Walk:
             self._rotates, self._rotates, self._loses_its_key, self._forbids, self._changes_roots,
             self._pins_nobody, self._misaddresses, self._sleeps, self._goes_offline, self._is_cut,
             self._meets_a_thief, self._is_replayed_to, self._has_another_clock, self._is_reset,
-            self._is_withheld_from,
+            self._is_withheld_from, self._is_robbed,
         )  # fmt: skip
         self._random.choice(kinds)()
 
@@ -223,6 +223,21 @@ class Walk:
             "the broker withholds", silent=True, publish=[self._document()], within=self._days(90)
         )
         self._put("it delivers again", silent=False)
+
+    def _is_robbed(self) -> None:
+        """All in one step: who takes the others away leaves a device that had its time to hear of it."""
+        stolen = self._name(self._key)
+        self._forbidden = sorted({*self._forbidden[-7:], stolen})
+        self._key += 1
+        self._put(
+            "the broker's key is stolen, and forbidden; the thief stands before it for months",
+            front=stolen,
+            publish=[self._document()],
+            released=True,
+            within="200d",
+            expect={"refuses": [stolen]},
+        )
+        self._put("he is gone", front="", serve={BROKER: self._serve()}, within="2d")
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 
