@@ -18,7 +18,7 @@ _KEYS = {
         "title", "promise", "kind", "event", "story", "device", "fleet", "keys", "certificate",
         "chains", "hostile", "document", "root", "control", "step",
     },
-    "device": {"clock", "timing", "look", "managed", "build"},
+    "device": {"clock", "timing", "look", "reboots", "managed", "build"},
     "fleet": {"root", "pins", "commitment"},
     "certificate": {
         "name", "subject", "key", "by", "signed_with", "from", "until", "names", "ca", "for",

@@ -104,6 +104,7 @@ class _Maker:
             "factory": "factory.cbor",
             "chains": {n: [f"{c}.der" for c in c_] for n, c_ in self.said["chains"].items()},
             "documents": self.files,
+            "reboots_s": seconds(device.get("reboots", "0s")),
             "look_s": seconds(device.get("look", "1h")),
             "steps": steps,
         }

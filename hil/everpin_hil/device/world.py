@@ -60,6 +60,7 @@ class World:
         self.now: int = tape["start"]
         self._names = {file: name for name, file in tape["documents"].items()}
         self._look_s: int = tape["look_s"]  # between two looks at a live session
+        self._reboots_s: int = tape["reboots_s"]  # 0: it runs on
         Signatures().use()
         self.flash = CutFlash(REGION_BYTES)
         self.flash.log = None
@@ -225,6 +226,8 @@ class World:
             if not self._power:
                 self.now = until
                 return
+            if self._reboots_s and self.now - self._booted >= self._reboots_s:
+                self._do_power(True)
             try:
                 wait = self._step()
             except PowerCut:
