@@ -155,9 +155,11 @@ class Schedule:
         self._pull_at = self.at + self._jitter(self._pull_every_s)
         self.acked()  # what an earlier session sent may be lost with it
 
-    def lost(self) -> None:
-        """A session ended: dial again after a short jittered while, or a broker's restart meets its whole fleet at once."""
-        self._next_dial = self.at + self._jitter(self._min_s)
+    def lost(self, by_itself: bool) -> None:
+        """A session ended; where nobody asked for that, dial after a short jittered while, or a broker's restart meets its fleet at once."""
+        self._last_up = self.at  # it was up until now, however long ago it began
+        if by_itself:
+            self._next_dial = self.at + self._jitter(self._min_s)
 
     def failed(self, brokers: int, refused: bool) -> None:
         """A dial failed; `refused` when it was a verdict that refused."""
