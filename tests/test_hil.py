@@ -112,7 +112,7 @@ def test_how_long_a_device_was_cut_off_and_how_it_came_back_is_told(
     wink = by_name["wink-2015"]
     assert 3 * 3600 < wink.cut_off_s < 4 * 3600
     assert wink.came_back_by == "rescue: http://mirror.example/pins"
-    assert by_name["dst-x3"].came_back_by.startswith("pins that it had")
+    assert by_name["captive-portal"].came_back_by.startswith("pins that it had")
     assert by_name["addtrust-2020"].cut_off_s == 0
 
 

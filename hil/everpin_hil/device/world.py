@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from everpin_hil.device.around import Around
     from everpin_hil.device.seeded import Random, Signatures
     from everpin_sim.device.cutflash import CutFlash, PowerCut
 
     Tell = Callable[[dict[str, Any]], None]
 else:
+    from around import Around
     from cutflash import CutFlash, PowerCut
     from seeded import Random, Signatures
 
@@ -28,7 +30,7 @@ else:
 _VISIT_S = 5
 # More steps than this at one instant are a loop.
 _SPINS = 400
-# A report-only or accepted peer's facts; events of the agent that are told as they are.
+# Events of the agent that are told as they are.
 _TOLD = (
     "root",
     "confirmed",
@@ -48,16 +50,14 @@ class Stuck(Exception):
     """The device does something for ever without time going on."""
 
 
-class World:
+class World(Around):
     """One device and all that is around it. `tell` gets each fact; `files` reads a file of the tape."""
 
     def __init__(
         self, tape: "dict[str, Any]", files: "Callable[[str], bytes]", tell: "Tell"
     ) -> None:
-        self._tape = tape
-        self._files = files
+        Around.__init__(self, tape, files)
         self._say = tell
-        self.now: int = tape["start"]
         self._names = {file: name for name, file in tape["documents"].items()}
         self._look_s: int = tape["look_s"]  # between two looks at a live session
         self._reboots_s: int = tape["reboots_s"]  # 0: it runs on
@@ -66,18 +66,6 @@ class World:
         self.flash.log = None
         self._key = unhexlify(tape["device_key"])
         provision(self.flash, files(tape["factory"]), b"")
-        # What there is around the device: endpoints by "host:port", mirrors by URL.
-        self._serves: "dict[str, str]" = {}
-        self._places: "dict[str, dict[str, list[str]]]" = {}
-        self._silent: "list[str]" = []
-        self._denies: "list[str]" = []
-        self._network = True
-        self._front = ""  # the chain of somebody who stands before every TLS peer
-        self._front_mirror = ""  # what every unverified carrier gives then
-        self._clock: "int | None" = 0  # ahead of the world's by so much; None: never set
-        self._source = tape["source"]
-        self._store: "list[tuple[str, list[str]]]" = []
-        self._collector: "dict[str, Any] | None" = None
         self._power = True
         self._last: "dict[str, Any]" = {}
         self._session: "tuple[str, str, int] | None" = None
@@ -173,25 +161,11 @@ class World:
             for file in files:
                 self._give(topic, file, "")
 
-    def _do_silent(self, where: str, yes: bool) -> None:
-        """A broker accepts sessions and delivers nothing."""
-        if yes:
-            self._silent.append(where)
-        elif where in self._silent:
-            self._silent.remove(where)
-
     def _do_deny(self, places: "list[str]") -> None:
         """These brokers refuse the device, whose identity they do not accept."""
         self._denies = places
         if self._session is not None and self._session[0] in places:
             self._lose("denied")
-
-    def _do_clock(self, ahead: "int | None", source: str) -> None:
-        self._clock, self._source = ahead, source
-
-    def _do_store(self, roots: "list[tuple[str, list[str]]]") -> None:
-        """The runtime's trust store holds these: [file, the chains that lead to it] each."""
-        self._store = roots
 
     def _do_power(self, on: bool) -> None:
         if self._session is not None:
@@ -213,10 +187,6 @@ class World:
         self.agent.reset()
         self._drain()
 
-    def _do_collector(self, how: "dict[str, Any] | None") -> None:
-        """Who answers reports, and with which number and time; None: nobody."""
-        self._collector = how
-
     # ---- time --------------------------------------------------------------------------------------------------------
 
     def run(self, until: int) -> None:
@@ -237,9 +207,6 @@ class World:
             if spins > _SPINS:
                 raise Stuck("it goes round without time going on")
             self.now = min(until, self.now + wait)
-
-    def _time(self) -> "tuple[int | None, str]":
-        return (None, "") if self._clock is None else (self.now + self._clock, self._source)
 
     def _step(self) -> int:
         """Do what the agent says; return the seconds until it is asked again."""
@@ -266,9 +233,6 @@ class World:
         if why != "asked":
             self._fact("offline", why=why)
         self.agent.offline(code)
-
-    def _chain(self, name: str) -> "list[bytes]":
-        return [self._files(file) for file in self._tape["chains"][name]]
 
     def _judge(self, host: str, chain: str) -> "Any":
         """Return the verdict, as a TLS port asks for it."""
