@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do all of their own set-up (tools/setup.sh); the second run goes straight to work.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-checks test-long lint format generated clean
+.PHONY: help setup boards demo test test-checks test-long lint format generated clean
 
 BIN := .venv/bin
 # Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
@@ -16,10 +16,13 @@ setup:  ## .venv and the Debian packages that are lacking
 demo: setup  ## the story: a signed pin update carries devices through a root expiry (ARGS='--broker mosquitto')
 	@$(BIN)/everpin demo $(ARGS)
 
-test: lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
+boards: setup  ## what emulated boards are built with and run on: compiler, QEMU (Debian packages)
+	@tools/setup.sh boards
+
+test: boards lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-long: setup  ## the tests that take minutes
+test-long: boards  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 test-checks: setup  ## take each security check away in a copy of agent/, see its tests fail; minutes (ARGS='--only accept')

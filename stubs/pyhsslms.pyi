@@ -1,4 +1,9 @@
 # pyhsslms 2.0: HSS-LMS (RFC 8554, NIST SP 800-208). Also what its classes hold, for fleet/everpin_fleet/lms_trees.py.
+lms_sha256_m24_h5: bytes
+lms_sha256_m32_h5: bytes
+lmots_sha256_n24_w4: bytes
+lmots_sha256_n32_w4: bytes
+
 class LmotsPublicKey:
     K: bytes
     def __init__(self, I: bytes, q: bytes, K: bytes, lmots_type: bytes) -> None: ...
@@ -42,3 +47,7 @@ class HssPrivateKey:
         sigs: list[bytes] | None = ...,
     ) -> None: ...
     def sign(self, message: bytes) -> bytes: ...
+    def publicKey(self) -> HssPublicKey: ...
+
+class HssPublicKey:
+    def serialize(self) -> bytes: ...

@@ -9,9 +9,8 @@ from pathlib import Path
 import cbor2
 import pycddl
 
-TEXT = (
-    Path(__file__).resolve().parent.parent / "agent" / "everpin" / "core" / "documents.cddl"
-).read_text()
+TOP = Path(__file__).resolve().parent.parent
+TEXT = (TOP / "agent" / "everpin" / "core" / "documents.cddl").read_text()
 
 
 def rule(name: str) -> pycddl.Schema:

@@ -10,8 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 import attack_data
+import history_data
+import matrix_data
 import path_data
 import rotations
+import sct_data
 import structure_data
 import vector_data
 from documents import (
@@ -144,4 +147,7 @@ def make(folder: str) -> None:
     attack_data.make(put, pin_a, pin_b, pin_c)
     structure_data.make(put, pin_a)
     path_data.make(put, pin_a)
+    history_data.make(put, pin_a)
+    matrix_data.make(put, pin_a)
+    sct_data.make(put, pin_a)
     vector_data.make(folder)

@@ -9,12 +9,11 @@ from functools import cache
 from typing import Any
 
 import cbor2
-import pyhsslms
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from everpin_sim.documents import Signer, dumps
 
 ROOT, PINS = 65101, 65102
 BODY = -70001
@@ -25,10 +24,6 @@ ALPHA = hashlib.sha256(b"alpha").digest()
 BETA = hashlib.sha256(b"beta").digest()
 GAMMA = hashlib.sha256(b"gamma").digest()
 DELTA = hashlib.sha256(b"delta").digest()
-
-
-def dumps(value: Any) -> bytes:
-    return cbor2.dumps(value, canonical=True)
 
 
 # A device's key, and what is derived from it (core/sealing.py), by another implementation.
@@ -46,39 +41,6 @@ def seal(device_key: bytes, fleet: str, device: str, fields: dict[int, Any]) -> 
     key = derived(device_key, "seal", fleet, device)
     sealed = AESCCM(key, 16).encrypt(nonce, dumps(fields), aad)
     return dumps(cbor2.CBORTag(16, [head, {5: nonce}, sealed]))
-
-
-class Signer:
-    """An Ed25519, P-256 or HSS-LMS key (height 5, W 4, hashes of n bytes) with its COSE_Key map and kid."""
-
-    def __init__(self, seed: str, alg: int = -19, n: int = 32) -> None:
-        self.alg = alg
-        raw = hashlib.sha256(seed.encode()).digest()
-        if alg == -46:
-            # RFC 8778. One level: 32 signatures.
-            types = (pyhsslms.lms_sha256_m32_h5, pyhsslms.lmots_sha256_n32_w4)
-            if n == 24:
-                types = (pyhsslms.lms_sha256_m24_h5, pyhsslms.lmots_sha256_n24_w4)
-            self.key: Any = pyhsslms.HssPrivateKey(1, *types, SEED=raw[:n])
-            self.cose = {1: 5, 3: -46, -1: self.key.publicKey().serialize()}
-        elif alg == -19:
-            self.key = ed25519.Ed25519PrivateKey.from_private_bytes(raw)
-            public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            self.cose = {1: 1, 3: -19, -1: 6, -2: public}
-        else:
-            self.key = ec.derive_private_key(int.from_bytes(raw, "big") >> 1, ec.SECP256R1())
-            point = self.key.public_key().public_bytes(
-                Encoding.X962, PublicFormat.UncompressedPoint
-            )
-            self.cose = {1: 2, 3: -9, -1: 1, -2: point[1:33], -3: point[33:]}
-        self.digest = hashlib.sha256(dumps(self.cose)).digest()
-        self.kid = self.digest[:8]
-
-    def sign(self, data: bytes) -> bytes:
-        if self.alg != -9:
-            return self.key.sign(data)
-        r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def sign1(

@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from everpin_fleet.board.agent_files import OFF_BOARD
 from everpin_sim.micropython import NoMicroPython, find
 
 TESTS = Path(__file__).resolve().parent
@@ -54,14 +55,7 @@ def build(target: Path) -> int:
     total = compile_tree(
         AGENT,
         target,
-        (
-            "mip",
-            "everpin/ports/cpython",
-            "everpin/requests.py",
-            "everpin/aiohttp.py",
-            "everpin/crypto/_native",
-            "everpin/crypto/_aes.py",
-        ),
+        ("mip", *OFF_BOARD),
         "-O3",
     )
     compile_tree(DEVICE_TESTS, target)

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import ipaddress
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -107,11 +108,36 @@ def _general(text: str) -> x509.GeneralName:
         return x509.DNSName(text)
 
 
+def _excluded(tag: int, base: bytes) -> x509.UnrecognizedExtension:
+    """Return name constraints that exclude one name as it is given."""
+    subtree = bytes((0x30, len(base) + 2, tag, len(base))) + base
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.30"),
+        bytes((0x30, len(subtree) + 2, 0xA1, len(subtree))) + subtree,
+    )
+
+
 ROOT = Issuer("Root", key("root"))
 OTHER = Issuer("Other Root", key("other root"))
 MIDDLE = Issuer("Middle", key("middle"))
 LEAF = key("leaf")
 INSPECTION = Issuer("Inspection", key("inspection"))
+
+
+def _tower(intermediates: int) -> list[bytes]:
+    """Return a leaf and the intermediates above it, each signed by the next, the last one by the root."""
+    above = [Issuer(f"Floor {at}", key(f"floor {at}")) for at in range(intermediates)] + [ROOT]
+    return [issue(above[0], "leaf", LEAF, names=(HOST,))] + [
+        issue(by, each.name, each.key, ca=True) for each, by in itertools.pairwise(above)
+    ]
+
+
+def _one_name() -> list[bytes]:
+    """Return a leaf under one of seven CAs of one name, none of which leads anywhere: each is signed by the next."""
+    same = [Issuer("Same", key(f"same {at}")) for at in range(7)]
+    return [issue(same[0], "leaf", LEAF, names=(HOST,))] + [
+        issue(same[(at + 1) % 7], "Same", each.key, ca=True) for at, each in enumerate(same)
+    ]
 
 
 def chains() -> dict[str, list[bytes]]:
@@ -173,6 +199,23 @@ def chains() -> dict[str, list[bytes]]:
             issue(MIDDLE, "leaf", LEAF, names=(HOST,), purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
             middle,
         ],
+        "leaf-unknown-critical": [
+            issue(MIDDLE, "leaf", LEAF, names=(HOST,), extra=((critical, True),)),
+            middle,
+        ],
+        "leaf-that-signs": [
+            issue(
+                MIDDLE,
+                "leaf",
+                LEAF,
+                names=(HOST,),
+                extra=((x509.KeyUsage(False, False, False, False, False, True, False, False, False), True),),
+            ),
+            middle,
+        ],
+        "depth-6": _tower(5),
+        "depth-7": _tower(6),
+        "all-of-one-name": _one_name(),
         "middle-ca-false": middles(ca=False),
         "middle-may-not-sign": middles(
             usage=False,
@@ -180,6 +223,12 @@ def chains() -> dict[str, list[bytes]]:
         ),
         "middle-unknown-critical": middles(extra=((critical, True),)),
         "middle-for-elsewhere": middles(extra=((constrained, True),)),
+        "middle-for-clients": middles(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
+        "middle-for-anything": middles(purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE),
+        # Constraints that nobody can read bind all the same: an excluded name with a zero byte, and half an address.
+        "middle-excludes-junk": middles(extra=((_excluded(0x82, b"api.example\x00"), True),)),
+        "middle-excludes-a-wildcard": middles(extra=((_excluded(0x82, b"*.example"), True),)),
+        "middle-excludes-half-an-address": middles(extra=((_excluded(0x87, b"\xc0\x00\x02\x00"), True),)),
         "middle-for-example": [
             issue(MIDDLE, "leaf", LEAF, names=(HOST,)),
             issue(ROOT, "Middle", MIDDLE.key, ca=True, extra=((allowed, True),)),
@@ -189,6 +238,9 @@ def chains() -> dict[str, list[bytes]]:
             issue(MIDDLE, "Deep", deep.key, ca=True),
             issue(ROOT, "Middle", MIDDLE.key, ca=True, path_len=0),
         ],
+        "broker": [issue(MIDDLE, "leaf", key("stranger"), names=("broker.example",)), middle],
+        "broker-inspected": [issue(INSPECTION, "leaf", key("proxy"), names=("broker.example",))],
+        "inspection-ca": [issue(INSPECTION, "Inspection", INSPECTION.key, ca=True)],
         "inspected": [issue(INSPECTION, "leaf", key("proxy"), names=(HOST,))],
     }  # fmt: skip
 
@@ -219,12 +271,24 @@ def policies() -> dict[str, dict[str, Any]]:
         "ee": {"entry": _entry(1, leaf, BACKUP), "body": store},
         "ee-other": {"entry": _entry(1, ALPHA, BACKUP), "body": store},
         "ee-and-ca": {"entry": _entry(1, leaf, root, fields={-4: True}), "body": store},
+        "ee-and-other-ca": {
+            "entry": _entry(1, leaf, OTHER.pin, fields={-4: True}),
+            "body": store,
+        },
         "ca": {"entry": _entry(0, middle, BACKUP), "body": store},
         "ca-leaf": {"entry": _entry(0, leaf, BACKUP), "body": store},
         "ca-other": {"entry": _entry(0, OTHER.pin, BACKUP), "body": store},
         "ca-report-only": {"entry": _entry(0, OTHER.pin, BACKUP, fields={5: True}), "body": store},
+        "ca-expires-store": {
+            "entry": _entry(0, OTHER.pin, BACKUP, fields={6: [T0 + 1000, 1]}),
+            "body": store,
+        },
         "dane-report-only": {"entry": _entry(3, ALPHA, BACKUP, fields={5: True}), "body": store},
         "dane-managed": {"entry": _entry(3, ALPHA, BACKUP, fields={7: True}), "body": store},
+        "managed-closed": {
+            "entry": _entry(3, ALPHA, BACKUP, fields={5: True, 7: True, -2: T0 + 1000}),
+            "body": store,
+        },
         "dane": {"entry": _entry(3, leaf, BACKUP), "body": store},
         "dane-other": {"entry": _entry(3, ALPHA, BACKUP), "body": store},
         "expires-store": {
@@ -238,6 +302,14 @@ def policies() -> dict[str, dict[str, Any]]:
         "expires-closed": {
             "entry": _entry(3, leaf, BACKUP, fields={-2: T0 + 1000}),
             "body": store,
+        },
+        "closed-report-only": {
+            "entry": _entry(3, ALPHA, BACKUP, fields={5: True, -2: T0 + 1000}),
+            "body": store,
+        },
+        "unlisted-broker": {
+            "entry": None,
+            "body": store | {8: 1, 5: [["broker.example", 8883], [HOST, 8883]]},
         },
         "unlisted": {"entry": None, "body": store | {8: 1}},
         "unlisted-refused": {"entry": None, "body": store},
@@ -257,9 +329,14 @@ def make(put: Callable[[str, bytes], object], pin_a: bytes) -> None:
     # The broker's own entry, with all that would relax another's.
     relaxed = host("broker.example", ALPHA, BACKUP, fields={5: True, 6: [T0 + 1000, 1], 7: True})
     put("policy-broker.cbor", fleet.pins(5, [relaxed], body={4: [ROOT.anchor], 8: 1, 9: ["rtc"]}))
+    parent = _entry(3, ALPHA, BACKUP, fields={4: True, 6: [T0 + 1000, 3]})
+    put("policy-parent.cbor", fleet.pins(5, [broker, parent]))
     for name, number, of in (("ta-then-other", 6, OTHER), ("ta-then-root", 7, ROOT)):
         entry = _entry(2, of.pin, ALPHA)
         put(f"policy-{name}.cbor", fleet.pins(number, [broker, entry], body={4: [of.anchor]}))
+    # Another key, and an end: confirmed by nobody before it comes.
+    closing = _entry(3, GAMMA, ALPHA, fields={-2: T0 + 1000})
+    put("policy-dane-then-closed.cbor", fleet.pins(6, [broker, closing], body={9: ["rtc"]}))
     put(
         "factory-managed.cbor",
         fleet.factory(pins=fleet.pins(1, [broker]), managed=[INSPECTION.anchor]),

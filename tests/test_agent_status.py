@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -273,6 +274,12 @@ def test_the_running_service_tells_status_and_systemd(
             out = capsys.readouterr().out
             assert "agent      connected to localhost since 2" in out
             assert "does not run" not in out
+            assert cli.main([*status, "--json"]) == 0
+            facts = json.loads(capsys.readouterr().out)
+            # RFC 9711: which life of the device it is, and for how long the machine has been up.
+            assert re.fullmatch("[0-9a-f]{16}", facts["eat"]["bootseed"])
+            assert facts["eat"]["uptime"] > 0 and facts["fresh"] is False
+            assert facts["unconfirmed"] == [] and facts["journal"]["fail_open"] == {}
             assert cli.main(["agent", "run", str(folder), "--once"]) == 1, "one writer"
             assert "another agent holds" in capsys.readouterr().err
         finally:

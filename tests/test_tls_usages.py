@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ class _Served:
         made = path_data.key(KEYS.get(self._name, "leaf"))
         key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return cert, key
+
+
+def served_by(
+    chain: str,
+    folder: Path,
+    version: ssl.TLSVersion,
+    answer: Callable[[bytes], bytes] = bytes.upper,
+) -> Server:
+    """Return a server that serves one of `path_data.chains()`."""
+    served: Any = _Served(chain)
+    return Server(served, identities().client_ca, folder, version, answer=answer)
 
 
 def _server(chain: str, folder: Path, version: ssl.TLSVersion) -> tuple[Server, Any]:
@@ -248,3 +260,12 @@ def test_mbedtls_judges_as_well_where_a_clock_may_be_believed(
 ) -> None:
     said, _ = _micropython(policy, chain, built, tmp_path, T0 + 5000)
     assert said[0] == wanted
+
+
+def test_mbedtls_refuses_by_the_machines_clock_what_ours_accepts(
+    built: Path, tmp_path: Path
+) -> None:
+    # An hour of September 2026: valid by the clock that the policy names, over or still to come by this machine's.
+    said, server = _micropython("ee", "expired", built, tmp_path, T0 - 3600)
+    assert said == ["pkix", ""]
+    assert server.application == [] and server.client_certificates == 0

@@ -162,6 +162,10 @@ class Server:
         with self._ends:
             assert self._ends.wait_for(lambda: mine in self._peers and not self._open, 10)
 
+    def resumed(self) -> int:
+        """Return how many handshakes resumed a session."""
+        return self._context.session_stats()["hits"]
+
     def settle(self) -> None:
         """Wait until what was sent has been read."""
         time.sleep(0.15)

@@ -4,11 +4,14 @@
 # It looks for a Python of 3.11 or newer, installs the Debian packages that are lacking (as root or with passwordless sudo;
 # else it prints the apt command and goes on if it can), creates .venv and installs this project with all extras.
 #
+#   tools/setup.sh boards   and what emulated boards are built with and run on: compiler, C library, QEMU
+#
 #   PYTHON=python3.12       use this interpreter
 #   EVERPIN_NO_APT=1        never install Debian packages, only say which are lacking
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+with=${1:-}
 venv=.venv
 stamp=$venv/.stamp
 log=$venv/setup.log
@@ -51,6 +54,20 @@ lacking() {
     command -v openssl >/dev/null || echo openssl
     # Debian keeps it in /usr/sbin, which is not on everybody's PATH.
     command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || echo mosquitto
+    if [ "$with" = boards ]; then
+        # As NEEDED in firmware_sim/everpin_sim/build_mcu.py and build_pi.py.
+        command -v arm-none-eabi-gcc >/dev/null || echo gcc-arm-none-eabi
+        [ -e /usr/lib/arm-none-eabi/newlib/libc.a ] || echo libnewlib-arm-none-eabi
+        # One package has both emulators.
+        { command -v qemu-system-arm && command -v qemu-system-aarch64; } >/dev/null || echo qemu-system-arm
+        [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+        command -v gcc >/dev/null || echo gcc
+        [ -e /usr/include/stdlib.h ] || echo libc6-dev
+        command -v dpkg-source >/dev/null || echo dpkg-dev
+        command -v patch >/dev/null || echo patch
+        command -v xz >/dev/null || echo xz-utils
+        command -v bzip2 >/dev/null || echo bzip2
+    fi
 }
 
 install_debian() {
@@ -81,10 +98,10 @@ fi
 
 missing=$(lacking "$python" | xargs)
 # An attempt that failed is not repeated at each `make`; the line below still says what is lacking.
-if [ -n "$missing" ] && [ "$missing" != "$(cat $venv/.apt-tried 2>/dev/null)" ]; then
+if [ -n "$missing" ] && [ "$missing" != "$(cat $venv/.apt-tried$with 2>/dev/null)" ]; then
     if ! install_debian $missing; then
         tried=$missing
-        if [ -d $venv ]; then echo "$tried" >$venv/.apt-tried; fi
+        if [ -d $venv ]; then echo "$tried" >$venv/.apt-tried$with; fi
     fi
     missing=$(lacking "$python" | xargs)
 fi
@@ -107,7 +124,7 @@ if ! $venv/bin/python -m pip --version >/dev/null 2>&1 || ! new_enough $venv/bin
     say "creating $venv with $("$python" --version)"
     "$python" -m venv --clear $venv
 fi
-if [ -n "${tried:-}" ]; then echo "$tried" >$venv/.apt-tried; fi
+if [ -n "${tried:-}" ]; then echo "$tried" >$venv/.apt-tried$with; fi
 
 say "installing everpin and the Python packages it needs into $venv (a minute or two)"
 if ! $venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -e '.[all]' >$log 2>&1 </dev/null; then

@@ -22,12 +22,12 @@ class Attacker:
 
     def __init__(self, cert: Path, key: Path, client_ca: Path, port: int) -> None:
         self.log: list[Caught] = []
-        self.port = port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(cert, key)
         self._context.load_verify_locations(client_ca)
         self._context.verify_mode = ssl.CERT_OPTIONAL
         self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:

@@ -1,22 +1,17 @@
 """A child process whose standard output is JSON lines, read as they come, each with the time of its arrival."""
 
-import json
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-Event = dict[str, Any]
+from .targets.events import Event, Events
 
 
-class Child:
+class Child(Events):
     """A running process of ours; `events` grows, `wait` sleeps until one fits. Ends with `stop`, by its own process object."""
 
     def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
-        self.events: list[Event] = []
-        self._changed = threading.Condition()
+        super().__init__()
         self._log = log.open("ab")
         self._process = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
@@ -29,41 +24,7 @@ class Child:
         for line in self._process.stdout:
             self._log.write(line)
             self._log.flush()
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue  # a traceback's line; it is in the log
-            if isinstance(event, dict):
-                event["at"] = time.monotonic()
-                with self._changed:
-                    self.events.append(event)
-                    self._changed.notify_all()
-
-    def mark(self) -> int:
-        """Return a place in the events, to wait for what comes after it."""
-        with self._changed:
-            return len(self.events)
-
-    def wait(
-        self, fits: Callable[[Event], bool], since: int = 0, timeout_s: float = 15.0
-    ) -> Event | None:
-        """Return the first event since a mark that fits, None when none came in time."""
-        until = time.monotonic() + timeout_s
-        at = since
-        with self._changed:
-            while True:
-                while at < len(self.events):
-                    if fits(self.events[at]):
-                        return self.events[at]
-                    at += 1
-                left = until - time.monotonic()
-                if left <= 0 or not self._changed.wait(left):
-                    return None
-
-    def since(self, mark: int) -> list[Event]:
-        """Return the events since a mark."""
-        with self._changed:
-            return self.events[mark:]
+            self.feed(line)
 
     @property
     def alive(self) -> bool:
@@ -81,3 +42,6 @@ class Child:
                 self._process.wait()
         self._reader.join(timeout_s)
         self._log.close()
+
+
+__all__ = ("Child", "Event")

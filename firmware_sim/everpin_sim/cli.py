@@ -10,14 +10,23 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from . import build_mcu, build_pi
 from .broker import mosquitto_path
-from .micropython import NoMicroPython, find
+from .debian import NotAvailable
+from .micropython import NoMicroPython
 from .story import Row, Run, Story
+from .story_devices import TARGETS, Devices
+from .targets.pi_machine import snapshot
+
+# A board takes seconds for what a process does at once.
+_LIFETIME_S = {"unix": 14.0, "mcu": 30.0, "pi": 30.0}
 
 _EXAMPLES = """\
 examples:
   everpin demo                        the whole story, in about a minute
   everpin demo --broker mosquitto     with mosquitto instead of the embedded broker
+  everpin demo --target mcu           meter and lamp are boards in QEMU, each with its own firmware and flash
+  everpin demo --target pi            gateway is a Raspberry Pi in QEMU, Linux and card and all
   everpin demo --agent DIR            with another copy of agent/: a check removed there must make it fail
 """
 
@@ -44,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one JSON object on standard output; progress goes to standard error",
     )
+    demo.add_argument(
+        "--target",
+        choices=TARGETS,
+        default="unix",
+        help="what the devices are: processes of both interpreters (unix); meter and lamp firmware on boards in QEMU (mcu); gateway a Pi there (pi) (default: unix)",
+    )
     demo.add_argument("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
     demo.add_argument("--agent", metavar="DIR", help="the devices run this copy of agent/")
     demo.add_argument(
@@ -55,9 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--lifetime",
         type=float,
-        default=14.0,
         metavar="SECONDS",
-        help="Alpha Root's remaining life (default: 14)",
+        help="Alpha Root's remaining life (default: 14, with QEMU 30)",
     )
     demo.add_argument(
         "--fail-fast", action="store_true", help="end at the first line that is not true"
@@ -81,13 +95,13 @@ def main(argv: list[str]) -> int:
         print("everpin: mosquitto is not installed; apt-get install mosquitto", file=sys.stderr)
         return 1
     try:
-        find()
-    except NoMicroPython as problem:
+        devices = _devices(args.target, agent, console)
+    except (NoMicroPython, NotAvailable, build_mcu.BuildFailed) as problem:
         print(f"everpin: {problem}", file=sys.stderr)
         return 1
     runs = []
     for rescue in ("mqtt", "http") if args.rescue == "both" else (args.rescue,):
-        runs.append(_one(args, agent, rescue, console))
+        runs.append(_one(args, devices, rescue, console))
         if not runs[-1].ok:
             break
     ok = all(run.ok for run in runs)
@@ -99,6 +113,7 @@ def main(argv: list[str]) -> int:
                     "ok": ok,
                     "lines": lines,
                     "broker": args.broker,
+                    "target": args.target,
                     "runs": [run.plain() for run in runs],
                 }
             )
@@ -115,7 +130,21 @@ def main(argv: list[str]) -> int:
     return 0 if ok else 1
 
 
-def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -> Run:
+def _devices(target: str, agent: Path, console: Console) -> Devices:
+    """Return the devices of a target, what they run built if need be; raise `NoMicroPython`, `NotAvailable` or `BuildFailed`."""
+
+    def tell(text: str) -> None:
+        console.print(f"[dim]{text}[/]")
+
+    firmware = build_mcu.build(agent=agent, tell=tell) if target == "mcu" else None
+    guest = build_pi.build(agent=agent, tell=tell) if target == "pi" else None
+    if guest is not None:
+        tell("booting a Pi once, for its snapshot")
+        snapshot(guest)
+    return Devices(agent, firmware, guest)
+
+
+def _one(args: argparse.Namespace, devices: Devices, rescue: str, console: Console) -> Run:
     folder = (
         Path(args.keep) / rescue if args.keep else Path(tempfile.mkdtemp(prefix="everpin-demo-"))
     )
@@ -136,9 +165,10 @@ def _one(args: argparse.Namespace, agent: Path, rescue: str, console: Console) -
     console.print(
         f"\n[bold cyan]Run with rescue by {'unverified MQTT' if rescue == 'mqtt' else 'a plain HTTP mirror'}[/]"
     )
+    lifetime = args.lifetime or _LIFETIME_S[args.target]
     try:
         return Story(
-            folder, args.broker, agent, rescue, args.lifetime, tell, title, args.fail_fast
+            folder, args.broker, devices, rescue, lifetime, tell, title, args.fail_fast
         ).tell()
     finally:
         if not args.keep:

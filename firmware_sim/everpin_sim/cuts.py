@@ -14,7 +14,7 @@ from . import micropython, paths
 
 DEVICE = Path(__file__).resolve().parent / "device"
 PATHS = paths.PATHS
-TARGETS = ("core", "unix")
+TARGETS = ("core", "unix", "mcu", "pi")
 FLASHES = ("memory", "partition", "littlefs")
 COUNTS = ("bricked", "lost", "lowered")
 
@@ -36,7 +36,7 @@ def agent_folder() -> Path:
     return Path(str(everpin.__file__)).resolve().parent.parent
 
 
-def _command(target: str, agent: Path) -> tuple[list[str], dict[str, str]]:
+def command_of(target: str, agent: Path) -> tuple[list[str], dict[str, str]]:
     env = {name: value for name, value in os.environ.items() if name != "MICROPYPATH"}
     if target == "unix":
         env["MICROPYPATH"] = f"{agent}:.frozen"
@@ -56,12 +56,20 @@ def sweep(
     tell: Tell | None = None,
     fast: bool = False,
 ) -> Report:
-    """Return what the sweep of one path found; raise `NoMicroPython` or `SweepFailed`.
+    """Return what the sweep of one path found; raise `NoMicroPython`, `NotAvailable` or `SweepFailed`.
 
     `ops` cuts the path after so many operations (0: none); `case` is the id of the only case to run; `fast` ends with
     the first failure.
     """
-    command, env = _command(target, agent or agent_folder())
+    if target == "mcu":
+        from .mcu_cuts import sweep as sweep_mcu
+
+        return sweep_mcu(path, agent, flash, ops, case, tell, fast)
+    if target == "pi":
+        from .pi_cuts import sweep as sweep_pi
+
+        return sweep_pi(path, agent, ops, case, tell, fast)
+    command, env = command_of(target, agent or agent_folder())
     started = time.monotonic()
     found: dict[str, Any] | None = None
     with tempfile.TemporaryDirectory(prefix="everpin-cuts-") as folder:
@@ -95,6 +103,13 @@ def sweep(
             noise = errors.read()
     if process.returncode or found is None:
         raise SweepFailed(noise.strip() or f"it ended with {process.returncode}")
+    return report(path, depth, target, flash, found, started)
+
+
+def report(
+    path: str, depth: int, target: str, flash: str, found: dict[str, Any], started: float
+) -> Report:
+    """Return a sweep's report: `found` has the counts, and "failed" as (id, why)."""
     return {
         "path": path,
         "depth": depth,

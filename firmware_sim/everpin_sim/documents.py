@@ -1,4 +1,4 @@
-"""Signed documents and certificates for simulated devices, made with cbor2 and cryptography alone.
+"""Signed documents and certificates for simulated devices, made with cbor2, cryptography and pyhsslms alone.
 
 Nothing of the agent or of the fleet's tools has a hand in them, so that neither is its own judge.
 """
@@ -8,9 +8,10 @@ import hashlib
 from typing import Any
 
 import cbor2
+import pyhsslms
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.x509.oid import NameOID
 
 ROOT, PINS = 65101, 65102
@@ -25,22 +26,43 @@ def dumps(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
-class Signer:
-    """An Ed25519 key by its name: its COSE_Key map, and SHA-256 of that."""
+ED25519, ESP256, HSS_LMS = -19, -9, -46
 
-    def __init__(self, name: str) -> None:
-        seed = hashlib.sha256(name.encode()).digest()
-        self._key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
-        public = self._key.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
-        self.cose = {1: 1, 3: -19, -1: 6, -2: public}
+
+class Signer:
+    """A key by its name: Ed25519, P-256 or HSS-LMS (height 5, W 4, hashes of n bytes), its COSE_Key map, and SHA-256 of that."""
+
+    def __init__(self, name: str, alg: int = ED25519, n: int = 32) -> None:
+        self.alg = alg
+        raw = hashlib.sha256(name.encode()).digest()
+        if alg == HSS_LMS:
+            # RFC 8778. One level: 32 signatures.
+            types = (pyhsslms.lms_sha256_m32_h5, pyhsslms.lmots_sha256_n32_w4)
+            if n == 24:
+                types = (pyhsslms.lms_sha256_m24_h5, pyhsslms.lmots_sha256_n24_w4)
+            self.key: Any = pyhsslms.HssPrivateKey(1, *types, SEED=raw[:n])
+            self.cose = {1: 5, 3: alg, -1: self.key.publicKey().serialize()}
+        elif alg == ED25519:
+            self.key = ed25519.Ed25519PrivateKey.from_private_bytes(raw)
+            public = self.key.public_key().public_bytes(
+                serialization.Encoding.Raw, serialization.PublicFormat.Raw
+            )
+            self.cose = {1: 1, 3: alg, -1: 6, -2: public}
+        else:
+            self.key = ec.derive_private_key(int.from_bytes(raw, "big") >> 1, ec.SECP256R1())
+            point = self.key.public_key().public_bytes(
+                serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+            )
+            self.cose = {1: 2, 3: alg, -1: 1, -2: point[1:33], -3: point[33:]}
         self.digest = hashlib.sha256(dumps(self.cose)).digest()
         self.kid = self.digest[:8]
 
-    def sign(self, context: list[Any]) -> bytes:
-        """Return the signature over a Sig_structure (RFC 9052 section 4.4)."""
-        return self._key.sign(dumps(context))
+    def sign(self, data: bytes) -> bytes:
+        """Return the signature over bytes, as COSE has it."""
+        if self.alg != ESP256:
+            return bytes(self.key.sign(data))
+        r, s = utils.decode_dss_signature(self.key.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 def signed(
@@ -61,14 +83,15 @@ def signed(
     payload = dumps(claims)
     aad = dumps(["everpin/1", fleet, channel])
     if len(signers) == 1:
-        head = dumps({1: -19, 4: signers[0].kid, 16: typ})
-        signature = signers[0].sign(["Signature1", head, aad, payload])
+        head = dumps({1: signers[0].alg, 4: signers[0].kid, 16: typ})
+        signature = signers[0].sign(dumps(["Signature1", head, aad, payload]))
         return dumps(cbor2.CBORTag(18, [head, {}, payload, signature]))
     head = dumps({16: typ})
     signatures = []
     for signer in signers:
-        own = dumps({1: -19, 4: signer.kid})
-        signatures.append([own, {}, signer.sign(["Signature", head, own, aad, payload])])
+        own = dumps({1: signer.alg, 4: signer.kid})
+        context = dumps(["Signature", head, own, aad, payload])
+        signatures.append([own, {}, signer.sign(context)])
     return dumps(cbor2.CBORTag(98, [head, {}, payload, signatures]))
 
 

@@ -1,4 +1,4 @@
-"""`everpin sim`: faults by exhaustion. Exit status: 0 nothing was found, 1 something was, 2 wrong use."""
+"""`everpin sim`: emulated devices, and faults by exhaustion on them. Exit status: 0 nothing was found, 1 something was, 2 wrong use."""
 
 import argparse
 import json
@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from . import cuts
+from . import build_cli, cuts, figures_cli
+from .build_mcu import BuildFailed
+from .debian import NotAvailable
 from .micropython import NoMicroPython
 
 _TELL_EVERY_S = 5.0
@@ -16,6 +18,8 @@ _EXAMPLES = """\
 examples:
   everpin sim cuts --path pins                        one cut, fault or rotten record, in process
   everpin sim cuts --path all --target unix           the same of every path under MicroPython
+  everpin sim cuts --path pins --target mcu           on real firmware in QEMU, on its littlefs, by its flash's fuse
+  everpin sim cuts --path pins --target pi            on Linux in QEMU, at every write to its card, and by SIGKILL
   everpin sim cuts --path root --depth 2 --json       and a second cut at every step of each recovery
   everpin sim cuts --path pins --agent DIR            over another copy of agent/: a check removed there is found
   everpin sim cuts --case root/2/9/after/4/half       one case alone, by the id that a failure printed
@@ -35,11 +39,11 @@ update comes into force when it is delivered again (else lost), no number falls 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="everpin sim",
-        description="Faults by exhaustion, on emulated devices.",
-        epilog="everpin sim cuts --help tells more, with examples.",
+        description="Emulated devices, and faults by exhaustion on them.",
+        epilog="everpin sim cuts --help tells more, with examples; so do the others.",
         allow_abbrev=False,
     )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="cuts")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     sweep = verbs.add_parser(
         "cuts",
         help="cut the power at every flash step of an update",
@@ -62,13 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "--target",
         choices=cuts.TARGETS,
         default="core",
-        help="the interpreter: core is CPython, unix MicroPython (default: core)",
+        help="core is CPython, unix MicroPython; mcu is firmware in QEMU, cut by its flash's fuse, pi is Linux there, cut in what it writes to its card (default: core)",
     )
     sweep.add_argument(
         "--flash",
         choices=cuts.FLASHES,
-        default="memory",
-        help="what the store lies on: the flash itself, a block device, or files on a littlefs (with --target unix)",
+        help="what the store lies on: the flash itself (default), a block device, or files on a littlefs (with --target unix; mcu's default)",
     )
     sweep.add_argument(
         "--ops",
@@ -84,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one JSON object on standard output; progress goes to standard error",
     )
+    sweep.set_defaults(run=_cuts)
+    build_cli.add(verbs)
+    figures_cli.add(verbs)
     return parser
 
 
@@ -106,8 +112,14 @@ class _Progress:
 def _misused(args: argparse.Namespace) -> str:
     if args.agent is not None and not (Path(args.agent) / "everpin" / "core").is_dir():
         return f"{args.agent}: no copy of agent/ (it has no everpin/core)"
-    if args.flash == "littlefs" and args.target != "unix":
-        return "the littlefs is MicroPython's: --flash littlefs needs --target unix"
+    if args.flash not in (None, "partition") and args.target == "pi":
+        return "an emulated Pi has a partition of its card: --flash partition"
+    if args.flash == "littlefs" and args.target == "core":
+        return "the littlefs is MicroPython's: --flash littlefs needs --target unix or mcu"
+    if args.flash == "memory" and args.target == "mcu":
+        return "this board has a littlefs and a partition: --flash littlefs or partition"
+    if args.target in ("mcu", "pi") and args.depth != 1:
+        return f"--target {args.target} cuts once a case: --depth 2 is for --target core and unix"
     if args.ops < 0:
         return "--ops: say how many"
     if args.case is not None and args.case.split("/")[0] not in cuts.PATHS:
@@ -121,6 +133,10 @@ def main(argv: list[str]) -> int:
         args = _parser().parse_args(argv[1:])
     except SystemExit as ended:
         return int(ended.code or 0)
+    return int(args.run(args))
+
+
+def _cuts(args: argparse.Namespace) -> int:
     problem = _misused(args)
     if problem:
         _say(problem)
@@ -130,6 +146,9 @@ def main(argv: list[str]) -> int:
     else:
         paths = cuts.PATHS if args.path == "all" else (args.path,)
     agent = None if args.agent is None else Path(args.agent).resolve()
+    # Said in full, for the line that replays a case too.
+    usual = {"mcu": "littlefs", "pi": "partition"}.get(args.target, "memory")
+    args.flash = args.flash or usual
     reports = []
     for path in paths:
         try:
@@ -144,10 +163,10 @@ def main(argv: list[str]) -> int:
                 _Progress(),
                 args.fail_fast,
             )
-        except NoMicroPython as problem_there:
+        except (NoMicroPython, NotAvailable) as problem_there:
             _say(str(problem_there))
             return 2
-        except cuts.SweepFailed as failed:
+        except (cuts.SweepFailed, BuildFailed) as failed:
             _say(f"the sweep of {path} ended before its time:\n{failed}")
             return 1
         reports.append(found)

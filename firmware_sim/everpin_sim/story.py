@@ -25,9 +25,9 @@ from . import bad, fleet, pki
 from .attacker import Attacker
 from .broker import Broker
 from .child import Child, Event
-from .micropython import find
 from .mirror import Mirror
 from .ports import free
+from .story_devices import Device, Devices, Running
 from .switchboard import Switchboard
 
 HOST = "127.0.0.1"
@@ -45,7 +45,6 @@ TIMING = {
     # amqtt forgets a subscription now and then when a client comes back before its old connection is gone.
     "pull_every_s": 3.0,
 }
-_HEAP = "512K"
 
 
 class Untrue(Exception):
@@ -106,7 +105,7 @@ class Story:
         self,
         folder: Path,
         broker: str,
-        agent: Path,
+        devices: Devices,
         rescue: str,
         lifetime_s: float,
         tell: Callable[[Row], None],
@@ -115,16 +114,17 @@ class Story:
     ) -> None:
         self.run = Run(rescue)
         self._folder = folder
-        self._agent = agent
         self._tell = tell
         self._title = title
         self._fail_fast = fail_fast
         self._start = time.monotonic()
         self._step = 0
         self._stack = contextlib.ExitStack()
-        self._micropython = find()
-        self._children: dict[str, Child] = {}
+        self._devices = devices
+        self._children: dict[str, Running] = {}
+        self._on: dict[str, Device] = {}  # those with an agent
         front, main, rescue_port, operator, attack, mirror = free(6)
+        self._ports = (front, rescue_port, mirror)
         self._front, self._operator = front, f"{HOST}:{operator}"
         self._mirror_folder = folder / "mirror"
         self._mirror_folder.mkdir()
@@ -215,29 +215,9 @@ class Story:
     # ---- the fleet ---------------------------------------------------------------------------------------------------
 
     def _spawn(self, device: str) -> None:
-        home = str(self._folder / "devices" / device)
-        env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self._agent)}
-        if device == "gateway":
-            command = [
-                sys.executable,
-                "-m",
-                "everpin.ports.cpython.cli",
-                "agent",
-                "run",
-                home,
-                "--json",
-            ]
-        else:
-            env["MICROPYPATH"] = f"{self._agent}:.frozen"
-            command = [
-                self._micropython,
-                "-X",
-                f"heapsize={_HEAP}",
-                "-m",
-                "everpin.ports.micropython.main",
-                home,
-            ]
-        self._children[device] = Child(command, env, self._folder / f"{device}.log")
+        home, log = self._folder / "devices" / device, self._folder / f"{device}.log"
+        self._on[device] = self._devices.spawn(device, home, log, self._ports)
+        self._children[device] = self._on[device]
 
     def _pin(self, source: Path, status: str) -> None:
         fleet.verb(
@@ -304,9 +284,7 @@ class Story:
     # ---- 1 -----------------------------------------------------------------------------------------------------------
 
     def _everyone_connects(self) -> None:
-        self._title(
-            "A broker under Alpha Root; four devices, each a process with its own flash file"
-        )
+        self._title("A broker under Alpha Root; four devices, each with a flash of its own")
         self._provision()
         self._broker.start(self._first)
         self._stack.callback(self._broker.stop)
@@ -636,8 +614,7 @@ class Story:
 
     def _trust(self, device: str) -> str:
         """Return a digest of all of a flash image that holds trust: pins, base and commit; not the journal of reports."""
-        image = (self._folder / "devices" / device / "flash.img").read_bytes()
-        return hashlib.sha256(image[:110592]).hexdigest()
+        return hashlib.sha256(self._on[device].image()[:110592]).hexdigest()
 
 
 def _tells(device: str, kind: str) -> Callable[[Event], bool]:

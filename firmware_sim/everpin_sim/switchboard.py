@@ -6,14 +6,17 @@ import threading
 
 
 class Switchboard:
-    """Listens on the address that devices know. `switch(port)` relays to a port on loopback from now on, None to nobody."""
+    """Listens on the address that devices know. `switch(port)` relays to a port on loopback from now on, None to nobody.
+
+    `port` is where it listens: any that is free when 0 is asked for.
+    """
 
     def __init__(self, port: int) -> None:
-        self.port = port
         self._target: int | None = None
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
     def switch(self, target: int | None) -> None:
@@ -37,6 +40,7 @@ class Switchboard:
             except OSError:
                 near.close()
                 continue
+            far.settimeout(None)  # the limit was for connecting: a session may be quiet for long
             with self._lock:
                 self._pairs.add((near, far))
             for one, other in ((near, far), (far, near)):

@@ -7,9 +7,9 @@ import argparse
 import sys
 
 from .errors import OperatorError
-from .verbs import acl, init, key, pin, provision, publish, reports, sign
+from .verbs import acl, flash, init, key, pin, provision, publish, reports, sign
 
-_VERBS = (init, key, pin, sign, publish, provision, reports, acl)
+_VERBS = (init, key, pin, sign, publish, provision, flash, reports, acl)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from everpin.core.host import canonical
 from everpin.core.x509 import parsed
 from everpin.ports.cpython import spki_sources
 
+from .errors import OperatorError
 from .policy_check import Checker
 
 STATUS = {"active": 1, "backup": 2, "retiring": 3}
@@ -210,15 +211,20 @@ def anchors(check: Checker, raw: dict[str, Any]) -> list[Anchor]:
 def _of_certificate(check: Checker, item: dict[str, Any], place: str) -> Anchor:
     path = check.path.parent / Path(check.text(item, place, "certificate"))
     try:
-        certificates = spki_sources.certificates(str(path))
+        return anchor_of(path)
+    except OperatorError as error:
+        raise check.fail(f"{place}.certificate", str(error)) from None
+
+
+def anchor_of(path: Path) -> Anchor:
+    """Return the first certificate of a file as an anchor; raise `OperatorError` for what is no CA's."""
+    try:
+        first = parsed(spki_sources.certificates(str(path))[0])
     except spki_sources.SourceError as error:
-        raise check.fail(f"{place}.certificate", f"{error.where}: {error.what}") from None
-    parsed_one = parsed(certificates[0])
-    if parsed_one is None or not parsed_one.may_issue():
-        raise check.fail(
-            f"{place}.certificate", f"{path} is no CA certificate that devices can read"
-        )
-    return Anchor(parsed_one.subject, parsed_one.spki)
+        raise OperatorError(error.what, error.where, error.next_step) from None
+    if first is None or not first.may_issue():
+        raise OperatorError("this is no CA certificate that devices can read", str(path))
+    return Anchor(first.subject, first.spki)
 
 
 def logs(check: Checker, raw: dict[str, Any]) -> tuple[int, tuple[bytes, ...]] | None:

@@ -17,6 +17,7 @@ from everpin.ports.fileflash import FileFlash, create
 from . import archive, files
 from .errors import OperatorError
 from .policy import Policy
+from .policy_hosts import anchor_of
 
 MASTER = "master.key"
 
@@ -85,8 +86,12 @@ def provision(
     wifi_ssid: str | None = None,
     wifi_password_file: Path | None = None,
     sectors: bool = False,
+    managed: tuple[Path, ...] = (),
 ) -> tuple[int, int]:
-    """Make `out/flash.img` (or `out/sectors/`, for a board's littlefs) and `out/device.json`; return the number of the pins burnt in."""
+    """Make `out/flash.img` (or `out/sectors/`, for a board's littlefs) and `out/device.json`; return the number of the pins burnt in.
+
+    `managed` are certificates of inspection CAs: the device may meet them where the signed policy says so, and nothing changes that.
+    """
     image, folder_of_sectors = out / "flash.img", out / "sectors"
     for held in (image, folder_of_sectors):
         if held.exists() and not force:
@@ -101,8 +106,10 @@ def provision(
     cert = None if client_cert is None else files.read(client_cert)
     key = None if client_key is None else _key_der(client_key)
     root = files.read(archive.root_path(folder, number[0]))
+    inspection = [(item.subject, item.spki) for item in map(anchor_of, managed)]
+    now = int(time.time())
     try:
-        body = factory.encode(policy.fleet, policy.channel, device, root, pins, int(time.time()))
+        body = factory.encode(policy.fleet, policy.channel, device, root, pins, now, inspection)
     except MisuseError:
         raise OperatorError(
             f"{device!r} is no device name", "", "1 to 64 bytes without spaces, '/', '+' or '#'"

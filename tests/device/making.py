@@ -1,5 +1,7 @@
 """A provisioned device in memory, for the device tests."""
 
+import gc
+
 import tools
 from everpin.core.agent import Agent
 from everpin.core.store import Store, provision
@@ -20,6 +22,7 @@ class Random:
 
 
 def flash(factory="factory.cbor"):
+    gc.collect()  # of the devices before this one: a small heap fragments
     made = MemFlash()
     provision(made, tools.data(factory), tools.data("secrets.cbor"))
     return made

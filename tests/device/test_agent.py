@@ -140,7 +140,7 @@ def test_an_authentic_ack_that_names_a_newer_document_brings_a_rescue_soon():
     agent.online("broker.example")
     making.give(agent, "bad-unsigned.cbor")
     _, data = agent.outbox()[0]
-    nonce = report.open_report(tools.data("report.key"), "acme", "meter-1", data)[7]
+    nonce = report.open_report(tools.data("report.key"), "acme", "meter-1", data)[10]
     ack = report.make_ack(tools.data("report.key"), "acme", "meter-1", nonce, (1, 9), making.T0)
     agent.receive("everpin/1/acme/ack/meter-1", ack)
     assert _poll(agent, 5.0) == ("stay",)
@@ -212,6 +212,23 @@ def test_the_days_journal_writes_are_bounded():
             agent.rescued(action[1], "nothing")
     assert at < 86400
     assert flash.steps - steps <= 24 + 4
+
+
+def test_journal_writes_that_fail_are_counted_too():
+    flash = making.flash()
+    agent = making.agent(flash)
+    agent.poll(None, "", 0.0)
+    flash.deaf = True  # nothing that is written is there when it is read back
+    steps = flash.steps
+    for _ in range(200):
+        agent.events.note(report.CONFIRMED)
+        agent.save()
+    # Each write may have tried every sector of its ring.
+    assert 0 < flash.steps - steps <= 24 * 2 * 5
+    flash.deaf = False
+    agent.poll(None, "", 90000.0)
+    agent.save()
+    assert len(making.agent(flash).events) == 1, "what could not be saved is saved the next day"
 
 
 def test_a_clock_below_the_floor_is_none_whatever_its_source():

@@ -212,7 +212,7 @@ def test_a_thief_of_the_collector_brings_a_rescue_at_most():
         _online(agent)
         making.give(agent, "bad-unsigned.cbor")
         before = agent.trust_digest()
-        nonce = report.open_report(key, "acme", "meter-1", agent.outbox()[0][1])[7]
+        nonce = report.open_report(key, "acme", "meter-1", agent.outbox()[0][1])[10]
         ack = report.make_ack(key, "acme", "meter-1", nonce, number, making.T0)
         assert agent.receive("everpin/1/acme/ack/meter-1", ack) == "acked"
         assert agent.trust_digest() == before and agent.generation == 1

@@ -18,10 +18,13 @@ _SECTORS = (0, 5, 7, 10, 13, 16, 19, 20, 23, 24, 27, 32)
 
 def _old():
     """Return the flash of a device with pins in both slots, its rings about to enter sectors, and what never falls."""
+    gc.collect()  # a small heap fragments
     flash = making.flash()
     agent = making.agent(flash)
     for name in ("pins-2.cbor", "pins-5.cbor"):
         assert making.give(agent, name) == "accepted"
+    del agent
+    gc.collect()
     store = Store(flash)
     trust = store.load()
     for _ in range(7):
@@ -92,6 +95,7 @@ def test_two_neighbours_that_went_bad_in_a_ring_are_passed_as_one_is():
     remember_signatures(True)
     try:
         for how in ("prog-error", "erase-nothing"):
+            flash = store = trust = None  # a small heap has room for one of these
             gc.collect()
             flash = Worn(Worn(_old(), 20, how), 21, how)
             store = Store(flash)

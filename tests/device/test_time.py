@@ -153,7 +153,7 @@ def test_an_ack_of_any_time_moves_nothing():
         agent.poll(T0 + 100, "rtc", 0.0)
         before = agent.trust_digest()
         key = tools.data("report.key")
-        nonce = report.open_report(key, "acme", "meter-1", agent.outbox()[0][1])[7]
+        nonce = report.open_report(key, "acme", "meter-1", agent.outbox()[0][1])[10]
         ack = report.make_ack(key, "acme", "meter-1", nonce, (1, 2), now)
         assert agent.receive("everpin/1/acme/ack/meter-1", ack) == "acked"
         assert agent.trust_digest() == before

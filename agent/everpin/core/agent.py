@@ -10,6 +10,7 @@ from . import (
     errors,
     journal,
     limits,
+    log,
     peers,
     report,
     reporter,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from .store import Store
     from .verdict import Verdict
 
-# Log entries that wait for the runner; the oldest go.
-_LOG_MAX = 64
-
 
 class Agent:
     """One device's agent over its store. `random(n)` gives n unpredictable bytes; `timing` overrides `schedule.DEFAULTS`.
@@ -49,16 +47,15 @@ class Agent:
         device_key: "bytes | None" = None,
     ) -> None:
         self._store = store
-        self._random = random
         self.trust = store.load()
         self.device = store.device
         self.generation = 1
-        self._peers = peers.Peers(store.factory().managed)
         self.state = state.IDLE
         self._schedule = Schedule(random, timing or {})
-        self._log: "list[dict[str, Any]]" = []
+        self._log = log.Log()
         self._now: "int | None" = None
         self._source = ""
+        self._uptime: "int | None" = None
         self._host = ""  # of the live session
         self._reconnect = False
         self._wide = False
@@ -74,8 +71,9 @@ class Agent:
             )
             if self.secrets is None:
                 self._say("secrets-sealed")
-        self._reporter = reporter.Reporter(random, store.fleet, store.device, key)
-        self.events = self._reporter.events
+        self.reporter = reporter.Reporter(random, store.fleet, store.device, key)
+        self.events = self.reporter.events
+        self._peers = peers.Peers(store.factory().managed, self.events)
         journal.restore(store, self.events, self._schedule)
         if store.restored:
             # An older flash image was put back: what it has missed is fetched from whoever has it, soon.
@@ -100,15 +98,15 @@ class Agent:
 
     def drain(self) -> "list[dict[str, Any]]":
         """Return and forget what happened since the last call, as maps with "event"."""
-        found, self._log = self._log, []
-        return found
+        return self._log.drain()
 
     def _say(self, event: str, **fields: "Any") -> None:
         fields["event"] = event
         fields["trust_digest"] = self.trust_digest().hex()
-        self._log.append(fields)
-        if len(self._log) > _LOG_MAX:
-            self._log.pop(0)
+        self._log.say(fields)
+
+    def _note(self, kind: int, where: str = "", code: int = 0, pin: "bytes | None" = None) -> None:
+        self.events.note(kind, where, code, self.number, pin, self._now)
 
     # ---- what TLS ports ask (docs/architecture.md, Policy) -----------------------------------------------------------
 
@@ -123,9 +121,7 @@ class Agent:
         found = self._peers.decide(self.trust, host, chain, self.clock(), platform, store)
         found.generation = self.generation
         if not found.accepted:
-            self.events.note(
-                report.PIN_FAILURE, found.host, found.why, self.number, found.pin, self._now
-            )
+            self._peers.note(self.trust, found, self._now)
             self._say("refused", host=found.host, error=found.name, code=found.why)
         return found
 
@@ -144,21 +140,20 @@ class Agent:
         if found.generation != self.generation:
             return  # the policy changed during the handshake; the port asks again before the first byte
         if found.mode != verdict.ENFORCED:
-            # A host that nobody listed is counted, and not named.
-            self.events.note(
-                peers.event_of(found), found.entry, found.why, self.number, None, self._now
-            )
+            new = self._peers.note(self.trust, found, self._now)
             self._say(found.mode, host=found.host, number=self.number)
+            if new:
+                self.save()  # told though the power goes before the next session
             return
         if found.by != verdict.NEWEST:
-            self.events.note(report.OVERLAP, found.entry, 0, self.number, found.pin, self._now)
+            self._note(report.OVERLAP, found.entry, 0, found.pin)
             self._say("overlap", host=found.entry, number=self.number)
             return
         if self.trust.confirmed(found.entry):
             return
         trust = self.trust.confirm(found.entry, found.host)
         if self._commit(trust, None):
-            self.events.note(report.CONFIRMED, found.entry, 0, self.number, found.pin, self._now)
+            self._note(report.CONFIRMED, found.entry, 0, found.pin)
             self._say("confirmed", host=found.entry, number=self.number)
 
     def clock(self) -> "int | None":
@@ -200,7 +195,7 @@ class Agent:
             return "known"
         if not self._commit(trust, payload):
             return errors.name_of(errors.FLASH)
-        self.events.note(report.ACCEPTED, "", 0, self.number, None, self._now)
+        self._note(report.ACCEPTED)
         self._say("accepted", number=self.number, via=via or "pinned")
         # A live session is no proof of the new entry; a new handshake is.
         online = self.trust.pins.host(self._host) if self._host else None
@@ -225,7 +220,7 @@ class Agent:
             # No attack, and no news for a report: the root it requires comes first, and it is asked for again.
             self._schedule.root_missing()
         else:
-            self.events.note(report.REFUSED, "", code, self.number, None, self._now)
+            self._note(report.REFUSED, "", code)
         name = errors.name_of(code)
         self._say("document-refused", error=name, code=code, topic=topic, via=via)
         return name
@@ -276,16 +271,16 @@ class Agent:
 
     def outbox(self) -> "list[tuple[str, bytes]]":
         """Return the messages to publish on the pinned session, QoS 1, not retained: at most one report awaits its ack."""
-        if not self._reporter.waiting() or not self._schedule.may_report():
+        if not self.reporter.waiting() or not self._schedule.may_report():
             return []
-        message = self._reporter.make(self.trust)
+        message = self.reporter.make(self.trust, self._peers.expired, self._uptime)
         self._schedule.reported()
-        self._say("report-sent", counter=self._reporter.counter, events=len(self.events))
+        self._say("report-sent", counter=self.reporter.counter, events=len(self.events))
         return [message]
 
     def _ack(self, payload: bytes) -> str:
         try:
-            number = self._reporter.take_ack(payload)
+            number = self.reporter.take_ack(payload)
         except PeerError as error:
             self._say("ack-refused", error=error.name, code=error.code)
             return error.name
@@ -310,7 +305,7 @@ class Agent:
         if new is not None:
             self.generation += 1  # live sessions are judged again
             for name in new:
-                self.events.note(report.EXPIRED, name, 0, self.number, None, self._now)
+                self._note(report.EXPIRED, name)
                 self._say("expired", host=name)
 
     def poll(
@@ -327,6 +322,7 @@ class Agent:
         """
         self.tell(now, source)
         plan = self._schedule
+        self._uptime = None if uptime is None else int(uptime)
         plan.advance(uptime if uptime is not None else float(now or 0))
         if self.state == state.ONLINE:
             if self._reconnect or plan.rescue_due():
@@ -348,9 +344,9 @@ class Agent:
         wait = plan.wait_s()
         if wait > 0:
             return ("wait", wait)
-        host, port = plan.next_broker(self.trust.brokers())
+        self._peers.dialled = plan.next_broker(self.trust.brokers())
         self._turn(state.DIAL)
-        return ("pinned", host, port)
+        return ("pinned",) + self._peers.dialled
 
     def _turn(self, event: str) -> None:
         self.state = state.after(self.state, event)
@@ -365,7 +361,7 @@ class Agent:
         self._reconnect = False
         self._pull = False
         self._walked = 0
-        self._reporter.lost()
+        self.reporter.lost()
         self._schedule.up()
         self._say("connected", host=host, number=self.number)
         self.save()  # failed rounds are over: a device that loses its power now must not wake in rescue
@@ -386,7 +382,7 @@ class Agent:
         """Say how asking a carrier ended: "accepted", "nothing", or an error's name."""
         self._turn(state.DONE)
         self._schedule.asked(result == "accepted")
-        self.events.note(report.RESCUE, "", 0, self.number, None, self._now)
+        self._note(report.RESCUE)
         self._say("rescue-end", carrier=carrier, result=result)
         self.save()
 

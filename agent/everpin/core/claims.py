@@ -48,11 +48,16 @@ def array(value: object, low: int, high: int) -> "list[Any]":
     return value
 
 
-def digest(value: object) -> bytes:
-    """Return `value` when it is a SHA-256 digest, else raise `structure`."""
-    if not isinstance(value, bytes) or len(value) != 32:
+def octets(value: object, length: int) -> bytes:
+    """Return `value` when it is a byte string of that length, else raise `structure`."""
+    if not isinstance(value, bytes) or len(value) != length:
         raise PeerError(errors.STRUCTURE)
     return value
+
+
+def digest(value: object) -> bytes:
+    """Return `value` when it is a SHA-256 digest, else raise `structure`."""
+    return octets(value, 32)
 
 
 def flag(value: object) -> bool:

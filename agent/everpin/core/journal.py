@@ -1,4 +1,4 @@
-"""The journal on flash: reports that are not acknowledged yet, and back-off. Losing it loses no trust."""
+"""The journal on flash: reports that are not acknowledged yet, the count of every fail-open, and back-off. Losing it loses no trust."""
 
 from ..compat import const
 from . import cbor
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _EVENTS = const(1)
 _ROUNDS = const(2)
 _REFUSED = const(3)
+_OPENED = const(4)
 
 
 def restore(store: "Store", events: "Events", plan: "Schedule") -> None:
@@ -20,10 +21,10 @@ def restore(store: "Store", events: "Events", plan: "Schedule") -> None:
     try:
         data = store.load_journal()
         fields = cbor.loads(data) if data else {}
-    except PeerError:
+    except (PeerError, MemoryError):
         fields = {}
     if isinstance(fields, dict):
-        events.restore(fields.get(_EVENTS))
+        events.restore(fields.get(_EVENTS), fields.get(_OPENED))
         plan.restore(fields.get(_ROUNDS), fields.get(_REFUSED))
 
 
@@ -31,8 +32,10 @@ def save(store: "Store", events: "Events", plan: "Schedule") -> None:
     """Write what changed, when the day's budget allows; raise FlashError or OSError."""
     if not (events.dirty or plan.dirty) or not plan.may_write():
         return
-    store.save_journal(
-        cbor.dumps({_EVENTS: events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused})
-    )
-    plan.wrote()
+    fields = {_EVENTS: events.copy(), _ROUNDS: plan.rounds, _REFUSED: plan.refused}
+    if events.opened:
+        fields[_OPENED] = events.opened
+    plan.writes()  # one that fails wears the flash as well
+    store.save_journal(cbor.dumps(fields))
+    plan.dirty = False
     events.dirty = False

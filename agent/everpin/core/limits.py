@@ -59,4 +59,6 @@ DER_MAX_DEPTH = const(8)
 
 # Reports kept on flash, and how often they may be written in a day.
 REPORT_MAX_EVENTS = const(16)
+# Bytes of their encoding: a list of the usual sixteen takes 2.6 kB, and what is made of it is in RAM three times over.
+REPORT_MAX_BYTES = const(3072)
 REPORT_WRITES_PER_DAY = const(24)

@@ -1,9 +1,8 @@
 """Names of certificates: whether a leaf is for a host (RFC 9525, SAN only, never the common name), and name constraints."""
 
-from ..compat import const
 from . import x509
 
-_DIRECTORY = const(0xA4)
+_IP_SUBTREE_BYTES = (8, 32)  # address and mask
 
 
 def matches(leaf: "x509.Certificate", where: str) -> bool:
@@ -95,11 +94,12 @@ def _ip6(where: str) -> "bytes | None":
 def permitted(issuer: "x509.Certificate", below: "list[x509.Certificate]") -> bool:
     """Return whether every name below an issuer keeps within its constraints.
 
-    Constraints on kinds of names that are not judged here (directory names, mail addresses) are kept by nobody: such a path is refused.
+    Constraints on kinds of names that are not judged here (directory names, mail addresses), and those that are no name or network, are
+    kept by nobody: such a path is refused.
     """
     for subtrees in (issuer.permitted, issuer.excluded):
-        for tag, _ in subtrees or []:
-            if tag not in (x509.DNS, x509.IP):
+        for tag, base in subtrees or []:
+            if not _readable(tag, base):
                 return False
     for item in below:
         for tag, value in item.names:
@@ -112,6 +112,14 @@ def permitted(issuer: "x509.Certificate", below: "list[x509.Certificate]") -> bo
                 if kind == tag and (_inside(tag, value, base) or _reaches(value, base)):
                     return False
     return True
+
+
+def _readable(tag: int, base: bytes) -> bool:
+    """Return whether a subtree is a network, or a name without wildcards: the empty one stands for all, a leading dot for what is below."""
+    if tag == x509.IP:
+        return len(base) in _IP_SUBTREE_BYTES
+    name = _lower(base)
+    return tag == x509.DNS and name is not None and "*" not in name
 
 
 def _reaches(value: bytes, base: bytes) -> bool:

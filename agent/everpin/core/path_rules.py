@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Found = tuple[int, list[bytes]]
 
-# The furthest that any path came is what is told: who gets as far as the pins has a path that is good but for them.
+# The furthest that any path came is what is told, and which it was: who gets as far as the pins has a path that is good but for them.
 _ORDER = (errors.NO_PATH, errors.DATES, errors.FORBIDDEN, errors.PIN_MISMATCH, errors.SCT)
 
 
@@ -38,7 +38,7 @@ class Rules:
         self._raw = served
         self._evidence = evidence
 
-    # ---- what may be asked: each returns (0 or why not, SPKI digests of the path) --------------------------------------
+    # ---- what may be asked: each returns (0 or why not, SPKI digests of the path it came furthest on) --------------------------------------
 
     def enforced(self, entry: "Host") -> "Found":
         """Judge by an entry of usage 0, 1 or 2."""
@@ -49,8 +49,15 @@ class Rules:
             return why, []
         return self._judged(self._store(), entry, True)
 
-    def pkix(self) -> "Found":
-        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin."""
+    def pkix(self, entry: "Host | None") -> "Found":
+        """Judge by names, dates and a path to a signed anchor or one of the runtime's, without a pin.
+
+        For a host without an entry, and where the entry's usage asks for it, the runtime's own check must have passed as well.
+        """
+        if entry is None or entry.usage <= host.USAGE_PKIX_EE:
+            why, _ = self.platform()
+            if why:
+                return why, []
         return self._judged(self._store(), None, True)
 
     def managed(self) -> "Found":
@@ -101,13 +108,15 @@ class Rules:
         if not leaf.for_servers():
             return errors.PURPOSE, []
         why = errors.NO_PATH
+        furthest: "list[bytes]" = []
         for path in chains.Search(served, anchors).paths():
             not_this = self._path(path, entry, dates)
             if not not_this:
                 return 0, path.digests()
             if _ORDER.index(not_this) > _ORDER.index(why):
                 why = not_this
-        return why, []
+                furthest = path.digests()
+        return why, furthest
 
     def _path(self, path: "Path", entry: "Host | None", dates: bool) -> int:
         clock = self._evidence.clock
@@ -129,10 +138,11 @@ class Rules:
             return 0
         from . import sct
 
-        if not sct.fresh(pins.logs_time, self._evidence.clock):
+        clock = self._evidence.clock
+        if clock is None or not sct.fresh(pins.logs_time, clock):
             return 0
         issuer = path.certificates[1].spki if len(path.certificates) > 1 else path.anchor[1]
-        if sct.count(path.certificates[0], issuer, pins.logs) < entry.scts:
+        if sct.count(path.certificates[0], issuer, pins.logs, clock) < entry.scts:
             return errors.SCT
         return 0
 

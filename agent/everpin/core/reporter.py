@@ -1,6 +1,6 @@
 """What a device has to tell: events until they are acknowledged, one report on the way at a time, and the ack it waits for."""
 
-from . import report, topics
+from . import eat, report, topics
 from .errors import MisuseError
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ class Reporter:
         self._device = device
         self._key = key
         # A boot-random epoch with a rising counter: no report of an earlier life passes for a new one.
-        self._epoch = random(8)
+        self.bootseed = random(eat.SEED_BYTES)
         self.counter = 0
         self._sent: "tuple[bytes, list[dict[int, Any]]] | None" = None
         # An ack was had since boot: who names a newer number is heard.
@@ -37,27 +37,45 @@ class Reporter:
         """Forget the report on the way: its session ended."""
         self._sent = None
 
-    def make(self, trust: "Trust") -> "tuple[str, bytes]":
-        """Return (topic, report) of all events; its ack is the one that counts from now on."""
+    def make(
+        self, trust: "Trust", expired: "list[str]", uptime: "int | None"
+    ) -> "tuple[str, bytes]":
+        """Return (topic, report) of all events and the state; its ack is the one that counts from now on."""
         if self._key is None:
             raise MisuseError
         events = self.events.copy()
-        nonce = self._random(16)
+        nonce = self._random(eat.NONCE_BYTES)
         self.counter += 1
         self._sent = (nonce, events)
         data = report.make(
             self._key,
             self._fleet,
             self._device,
-            self._epoch,
+            self.bootseed,
             self.counter,
             trust.pins.number,
             trust.root.version,
             events,
             nonce,
             self.fresh,
+            self._state(trust, expired),
+            uptime,
         )
         return topics.report(self._fleet, self._device), data
+
+    def _state(self, trust: "Trust", expired: "list[str]") -> "dict[int, Any]":
+        """Return what of the trust state is no number: left out where it is empty."""
+        names = [host.name for host in trust.pins.hosts]
+        found: "dict[int, Any]" = {}
+        for key, listed in (
+            (report.UNCONFIRMED, trust.unconfirmed()),
+            (report.NOW_EXPIRED, expired),
+        ):
+            if listed:
+                found[key] = [at for at in range(len(names)) if names[at] in listed]
+        if self.events.opened:
+            found[report.OPENED_SO_FAR] = dict(self.events.opened)
+        return found
 
     def take_ack(self, payload: bytes) -> "tuple[int, int] | None":
         """Return the number that an authentic ack for the report on the way names, None when none is; raise a `PeerError`."""

@@ -226,7 +226,6 @@ class Schedule:
             self._writes = 0
         return self._writes < limits.REPORT_WRITES_PER_DAY
 
-    def wrote(self) -> None:
+    def writes(self) -> None:
         """Count a journal write."""
         self._writes += 1
-        self.dirty = False

@@ -23,13 +23,13 @@ _SHA256_RSA = b"\x04\x01"
 _SHA256_ECDSA = b"\x04\x03"
 
 
-def fresh(logs_time: "int | None", clock: "int | None") -> bool:
+def fresh(logs_time: "int | None", clock: int) -> bool:
     """Return whether a list of logs made at `logs_time` may close a host, by a clock that signed policy trusts."""
-    return logs_time is not None and clock is not None and clock < logs_time + LIST_GOOD_FOR_S
+    return logs_time is not None and clock < logs_time + LIST_GOOD_FOR_S
 
 
-def count(leaf: "Certificate", issuer_spki: bytes, logs: "dict[bytes, bytes]") -> int:
-    """Return by how many different logs of a list a certificate was promised to be logged."""
+def count(leaf: "Certificate", issuer_spki: bytes, logs: "dict[bytes, bytes]", clock: int) -> int:
+    """Return by how many different logs of a list a certificate was promised, by `clock`, to be logged."""
     at = leaf.extensions.get(_SCT_LIST)
     if at is None:
         return 0
@@ -38,7 +38,10 @@ def count(leaf: "Certificate", issuer_spki: bytes, logs: "dict[bytes, bytes]") -
         tbs = _without_list(leaf)
         for timestamp in _timestamps(leaf.raw, at[0], at[1]):
             spki = logs.get(timestamp[1:33])
-            if spki is not None and _good(timestamp, spki, issuer_spki, tbs):
+            # RFC 6962 section 5.2: none from the future; its times are in milliseconds.
+            if spki is None or int.from_bytes(timestamp[33:41], "big") > clock * 1000:
+                continue
+            if _good(timestamp, spki, issuer_spki, tbs):
                 found.add(timestamp[1:33])
     except PeerError:
         return 0
@@ -49,11 +52,13 @@ def _timestamps(raw: bytes, start: int, end: int) -> "list[bytes]":
     """Return the serialised SCTs of an extension's value, a few at most; none when the list is malformed."""
     reader = der.Reader(raw, start, end)
     start, end = reader.element(der.OCTET_STRING)
-    if end - start < 2 or int.from_bytes(raw[start : start + 2], "big") != end - start - 2:
+    if reader.more() or end - start < 2:
+        return []
+    if int.from_bytes(raw[start : start + 2], "big") != end - start - 2:
         return []
     start += 2
     found: "list[bytes]" = []
-    while start + 2 <= end and len(found) < limits.SCTS_LOOKED_AT:
+    while start < end and len(found) < limits.SCTS_LOOKED_AT:
         size = int.from_bytes(raw[start : start + 2], "big")
         start += 2
         if size > end - start:
@@ -86,7 +91,10 @@ def _good(timestamp: bytes, spki: bytes, issuer_spki: bytes, tbs: bytes) -> bool
         + tbs
         + timestamp[41:at]
     )
-    return chain.signed_message(spki, algorithm == _SHA256_ECDSA, message, signature)
+    try:
+        return chain.signed_message(spki, algorithm == _SHA256_ECDSA, message, signature)
+    except PeerError:
+        return False  # this one alone: others may stand beside it
 
 
 def _without_list(leaf: "Certificate") -> bytes:

@@ -33,7 +33,8 @@ _OK = const(0)
 class Verdict:
     """What was decided: `accepted`, `why` (0 or an error code), `host`, `entry` (the name in the policy), `usage`,
     `pin` (the leaf's SPKI digest, None when unreadable), `by` ("newest", "base" or ""), `mode` ("enforced", or how it was accepted
-    without a match), `path` (SPKI digests of the verified path, leaf first), `generation` of the policy.
+    without a match), `path` (SPKI digests of the verified path, leaf first; of a refused peer the one that came furthest, [] where
+    none was asked for), `generation` of the policy; `served` (RFC 7469: beginnings of the SPKI digests, of what is reported).
 
     `why` of a peer accepted by `report-only` is what would have refused it.
     """
@@ -58,6 +59,7 @@ class Verdict:
         self.by = by
         self.mode = mode
         self.path = path or []
+        self.served = b""
         self.generation = 0
 
     @property
@@ -108,10 +110,7 @@ def decide(
             return Verdict(errors.UNLISTED, where, "", 0, pin)
         if pin is None:
             return Verdict(errors.NO_CERTIFICATE, where)
-        # No pin stands behind it, so the runtime's own check must have passed as for usages 0 and 1.
-        why, path = rules().platform()
-        if not why:
-            why, path = rules().pkix()
+        why, path = rules().pkix(None)
         mode = ENFORCED if why else UNLISTED
         return Verdict(why, where, "", host.USAGE_PKIX_TA, pin, "", mode, path)
     if pin is None:
@@ -119,22 +118,26 @@ def decide(
     # Forbidden beats allowed, base included. On a path it is `path_rules` that says so.
     if trust.forbidden(pin):
         return Verdict(errors.FORBIDDEN, where, newest.name, newest.usage, pin)
-    why = _OK
+    why, furthest = _OK, None
     for entry, by in ((newest, NEWEST), (base, BASE)):
         if entry is None:
             continue
         not_this, path = _match(entry, pin, evidence.clock, rules)
         if not not_this:
             return Verdict(_OK, where, newest.name, entry.usage, pin, by, ENFORCED, path)
-        why = why or not_this
+        if furthest is None:
+            why, furthest = not_this, path  # what the newest entry says
+        if why == errors.CLOSED:
+            # The newest entry closes the host: for its base too, and for all that would stand in.
+            return Verdict(why, where, newest.name, newest.usage, pin)
     # Nothing that relaxes an entry is ever for the update channel.
     if not update:
         for mode in _relaxed(newest, evidence.clock):
-            not_this, path = rules().managed() if mode == MANAGED else rules().pkix()
+            not_this, path = rules().managed() if mode == MANAGED else rules().pkix(newest)
             if not not_this:
                 told = why if mode == REPORT_ONLY else _OK
                 return Verdict(told, where, newest.name, newest.usage, pin, "", mode, path)
-    return Verdict(why, where, newest.name, newest.usage, pin)
+    return Verdict(why, where, newest.name, newest.usage, pin, "", ENFORCED, furthest)
 
 
 class _Lazily:
@@ -157,7 +160,7 @@ def _relaxed(entry: "Host", clock: "int | None") -> "list[str]":
     found = []
     if entry.follow == host.FOLLOW_TRUST_STORE and entry.expired(clock):
         found.append(TRUST_STORE)
-    if entry.report_only and not (entry.follow == host.FOLLOW_CLOSED and entry.expired(clock)):
+    if entry.report_only:
         found.append(REPORT_ONLY)
     if entry.managed:
         found.append(MANAGED)

@@ -207,10 +207,18 @@ class Certificate:
     # ---- what is asked of it -------------------------------------------------------------------------------------------
 
     def may_issue(self) -> bool:
-        """Return whether it may issue certificates: CA:TRUE, keyCertSign where key usage is said, nothing critical unknown."""
+        """Return whether it may issue certificates of servers: CA:TRUE, keyCertSign and the purpose where said, nothing critical unknown."""
         if not self.ca or self.unknown_critical:
             return False
-        return self.usage is None or bool(self.usage >> KEY_CERT_SIGN & 1)
+        # RFC 5280 gives purposes of a CA no meaning; every platform takes them for a bound (CA/B Forum BR section 7.1.2.10.6).
+        return self._for_servers() and (
+            self.usage is None or bool(self.usage >> KEY_CERT_SIGN & 1)
+        )
+
+    def _for_servers(self) -> bool:
+        return (
+            self.purposes is None or _SERVER_AUTH in self.purposes or _ANY_PURPOSE in self.purposes
+        )
 
     def for_servers(self) -> bool:
         """Return whether a TLS server may show it (RFC 5280 sections 4.2.1.3, 4.2.1.12): key usage and purpose, where said."""
@@ -219,9 +227,7 @@ class Certificate:
         wanted = 1 << _DIGITAL_SIGNATURE | 1 << _KEY_ENCIPHERMENT | 1 << _KEY_AGREEMENT
         if self.usage is not None and not self.usage & wanted:
             return False
-        return (
-            self.purposes is None or _SERVER_AUTH in self.purposes or _ANY_PURPOSE in self.purposes
-        )
+        return self._for_servers()
 
     def valid_at(self, now: int) -> bool:
         """Return whether a time lies within its validity, both ends included."""

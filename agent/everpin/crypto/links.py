@@ -134,6 +134,9 @@ def ecdsa(curve_size: int, point: bytes, hash_size: int, message: bytes, r: int,
     curve = CURVES.get(curve_size)
     if curve is None or not (0 < r < curve.n and 0 < s < curve.n):
         return False
+    # RFC 5480 section 2.2: uncompressed, which all must know; the other forms OpenSSL alone would take.
+    if len(point) != 1 + 2 * curve_size or point[0] != 4:
+        return False
     if _native is not None:
         return _native.ecdsa(curve_size, point, hash_size, message, r, s)  # type: ignore[no-any-return]
     return _ecdsa.verify(curve, point, digest_of(hash_size, message), r, s)

@@ -35,7 +35,8 @@ class Attached:
     """An agent whose session is somebody else's.
 
     `client` is the library's: `client.subscribe(topic, 1)` and `client.publish(topic, payload, qos=1)` are called on it. `drop()`
-    breaks the live connection, so that the library makes a new one. `lock` guards the agent where the library has threads.
+    breaks the live connection, so that the library makes a new one; `check()` raises OSError when the policy as it is now accepts
+    its peer no longer. `lock` guards the agent where the library has threads.
     """
 
     def __init__(
@@ -44,8 +45,11 @@ class Attached:
         drop: "Callable[[], None]",
         client: "Any" = None,
         lock: "Any" = None,
+        check: "Callable[[], None] | None" = None,
     ) -> None:
         self._agent = device.agent
+        self._check = check
+        self._checked = 0  # the generation under which the live connection was looked at
         self.client = client
         self._drop = drop
         self._lock: "Any" = NoLock() if lock is None else lock
@@ -155,6 +159,14 @@ class Attached:
                     self._pull()
                 for topic, payload in self._agent.outbox():
                     self.client.publish(topic, payload, qos=1)
+            if action[0] != "close" and self._up and self._checked != self._agent.generation:
+                # What was forbidden ends an idle connection too, and not by the library's next ping.
+                self._checked = self._agent.generation
+                try:
+                    if self._check is not None:
+                        self._check()
+                except OSError:
+                    self._drop()
             if self._agent.state == "connecting" and (
                 self._failed or uptime - self._dial_at > _DIAL_S
             ):

@@ -1,7 +1,7 @@
 """A device's folder: `device.json` (what the region is, paths of a client certificate, timing, time source), and the region itself.
 
-"flash" in `device.json` names a file ("flash.img", also where it says nothing) or a folder ("sectors/": a file for each sector,
-for littlefs). A raw partition is no file: the application hands it over. One source for both interpreters: the runners and the
+"flash" in `device.json` names a file ("flash.img", also where it says nothing), a partition of that size under Linux, or a folder
+("sectors/": a file for each sector, for littlefs). A board's raw partition is no file: the application hands it over. One source for both interpreters: the runners and the
 command line open a device here.
 """
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ..core.store import Counter
 
 CONFIG = "device.json"
-_FOLDER = const(0x4000)  # S_IFDIR
+# The kind of a file in its mode, and that of a folder. A block device's has the folder's bit, too: a partition is opened as a file.
+_KIND = const(0xF000)
+_FOLDER = const(0x4000)
 
 
 class ConfigError(Exception):
@@ -85,7 +87,7 @@ def open_flash(
     """Return the region that a device folder's configuration names; raise `ConfigError`, or OSError where another holds it."""
     where = _path(folder, config.get("flash") or "flash.img") or ""
     try:
-        is_folder = os.stat(where.rstrip("/"))[0] & _FOLDER != 0
+        is_folder = os.stat(where.rstrip("/"))[0] & _KIND == _FOLDER
     except OSError:
         raise ConfigError("no flash image at " + where + "; provision the device first")
     if is_folder:

@@ -53,10 +53,9 @@ class Path:
 
     def __init__(self, folder: str, name: str, ops: "int | None" = None) -> None:
         """Read a path of a folder, or its first `ops` operations."""
-        with open(folder + "/paths.json") as file:
-            said = json.load(file)[name]
-        self.name = name
         self._folder = folder
+        said = json.loads(self._read("paths.json"))[name]
+        self.name = name
         self._files: "dict[str, bytes]" = {}
         self.factory = self.file(said["factory"])
         self.before: "list[dict[str, Any]]" = said["before"]
@@ -64,12 +63,15 @@ class Path:
         self._numbers: "list[Any]" = said["numbers"]
         self.ops: "list[dict[str, Any]]" = said["ops"][:ops]
 
+    def _read(self, name: str) -> bytes:
+        where = self._folder + "/" + name
+        with open(where, "rb") as file:
+            return file.read(os.stat(where)[6])
+
     def file(self, name: str) -> bytes:
         """Return a file of the path's folder."""
         if name not in self._files:
-            where = self._folder + "/" + name
-            with open(where, "rb") as file:
-                self._files[name] = file.read(os.stat(where)[6])
+            self._files[name] = self._read(name)
         return self._files[name]
 
     def retained(self, upto: int) -> "dict[str, str]":

@@ -175,17 +175,22 @@ class Oracle:
         if key not in self._verdicts:
             failed = None
             try:
-                life = self.recover(raw, floor, op, loose)
-                self._copies(raw)
-                for number in range(op + 1, len(self._path.ops)):
-                    self.op = number
-                    life.do(number)
-                    self._must_be(life, number)
-                self._end(life, raw)
+                self.finish(after)
             except Failed as found:
                 failed = found
             self._verdicts[key] = failed
         return self._verdicts[key]
+
+    def finish(self, after: "After") -> None:
+        """Boot after a device's last event, recover, and go on to the path's end; raise `Failed`."""
+        raw, floor, op, loose = after
+        life = self.recover(raw, floor, op, loose)
+        self._copies(raw)
+        for number in range(op + 1, len(self._path.ops)):
+            self.op = number
+            life.do(number)
+            self._must_be(life, number)
+        self._end(life, raw)
 
     # ---- judgements --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ facts, and the host judges them (everpin_hil/judge.py). Device dialect: the same
 
 from binascii import unhexlify
 
-from everpin.core import report, sealing, topics, verdict
+from everpin.core import eat, report, sealing, topics, verdict
 from everpin.core.agent import Agent
 from everpin.core.errors import PeerError
 from everpin.core.store import REGION_BYTES, Store, provision
@@ -327,7 +327,7 @@ class World(Around):
         if how is not None:
             number = how["number"] or list(self.agent.number)
             when = how["time"] or self.now
-            ack = report.make_ack(key, fleet, device, said[7], tuple(number), when)
+            ack = report.make_ack(key, fleet, device, said[eat.NONCE], tuple(number), when)
             self.agent.receive(topics.ack(fleet, device), ack)
 
     def _visit(self, carrier: str) -> int:

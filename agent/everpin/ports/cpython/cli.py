@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 # Each extra's third-party modules. The wheel always carries everpin_fleet and its sisters, so it is these whose absence tells;
 # tests/test_packaging.py compares the table with pyproject.toml.
 _FLEET = ("cbor2", "pyhsslms", "rich", "tomlkit")
+_BOARD = ("esptool", "littlefs", "mpremote")
 EXTRAS = {
     "fleet": _FLEET,
     "sim": (*_FLEET, "amqtt"),
-    "hil": (*_FLEET, "amqtt"),
+    "board": (*_FLEET, *_BOARD),
+    "hil": (*_FLEET, "amqtt", *_BOARD),
 }
 
 # verb: (what it does, extra, module with `main(argv) -> int` or "" while it is still to come)
@@ -45,13 +47,14 @@ DELEGATED = {
     "provision": ("write a device's flash image and configuration", "fleet", _FLEET_CLI),
     "reports": ("collect what the devices report, and acknowledge it", "fleet", _FLEET_CLI),
     "acl": ("print the broker's access rules", "fleet", _FLEET_CLI),
+    "flash": ("write firmware and a device's image to a board", "board", _FLEET_CLI),
     "demo": (
         "the story: a signed pin update carries devices through a root expiry",
         "sim",
         "everpin_sim.cli",
     ),
     "sim": (
-        "a power cut at every flash step of an update (sim cuts)",
+        "emulated boards, and a power cut at every flash step (sim build, cuts, figures)",
         "sim",
         "everpin_sim.sim_cli",
     ),
@@ -99,6 +102,7 @@ def _overview() -> str:
     groups = [
         ("on the device", None),
         ("for the operator", "fleet"),
+        ("for boards", "board"),
         ("to see and prove it", "sim"),
         ("on the bench", "hil"),
     ]

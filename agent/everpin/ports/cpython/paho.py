@@ -32,7 +32,7 @@ class AttachedPaho(Attached):
     threads = True  # its lock is held while paho's thread and `step` call each other's: a second one would be taken the other way round
 
     def __init__(self, client: "mqtt.Client", device: "Device") -> None:
-        super().__init__(device, self._break, client, threading.RLock())
+        super().__init__(device, self._break, client, threading.RLock(), self._still)
         self._on_connect = client.on_connect
         self._on_disconnect = client.on_disconnect
         self._on_connect_fail = client.on_connect_fail
@@ -46,6 +46,11 @@ class AttachedPaho(Attached):
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def _still(self) -> None:
+        sock: Any = self.client.socket()
+        if hasattr(sock, "check"):  # paho's web socket has none: its next ping meets the verdict
+            sock.check()
 
     def _pull(self) -> None:
         super()._pull()

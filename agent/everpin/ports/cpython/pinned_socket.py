@@ -167,8 +167,21 @@ class _Pump:
         self._shaken = True
         self.gate.completed()
 
+    def check(self) -> None:
+        """Raise `PinRefused` unless the policy as it is now accepts this peer; the connection ends with that, whoever asked.
+
+        A library may take the error for another one: paho-mqtt passes over a ValueError of a write, which every
+        SSLCertVerificationError is, and tries again for ever. What it cannot pass over is that nothing is there to write to.
+        """
+        try:
+            self.gate.check()
+        except PinRefused:
+            with contextlib.suppress(OSError):
+                self._owner.shutdown(socket.SHUT_RDWR)
+            raise
+
     def read(self, length: int = 1024, buffer: "Any" = None) -> "Any":
-        self.gate.check()
+        self.check()
         sslobj = self.gate.sslobj
         try:
             found = (
@@ -178,11 +191,11 @@ class _Pump:
             )
         except ssl.SSLZeroReturnError:
             found = b"" if buffer is None else 0
-        self.gate.check()  # a document may have come in between: not delivered
+        self.check()  # a document may have come in between: not delivered
         return found
 
     def write(self, data: "Any") -> int:
-        self.gate.check()
+        self.check()
         # As with OpenSSL's own socket, a write that could not leave is to be repeated with the same data; these it has already,
         # and must not be given again.
         if self._taken is None:
@@ -200,7 +213,7 @@ class _Pump:
         return memoryview(data).nbytes
 
     def shutdown(self) -> socket.socket:
-        self.gate.check()
+        self.check()
         self._run(self.gate.sslobj.shutdown)
         self.flush(self._deadline())
         return self._owner
@@ -296,6 +309,11 @@ class PinnedSocket(ssl.SSLSocket):
         finally:
             if self.fileno() != -1:
                 self.settimeout(timeout)
+
+    def check(self) -> None:
+        """Raise `PinRefused` unless the policy as it is now accepts this peer: for who neither reads nor writes meanwhile."""
+        pump: Any = self._sslobj
+        pump.check()
 
     def shutdown(self, how: int) -> None:
         """Shut the TCP connection down; unlike SSLSocket's, what is sent or received after that is no plain text."""

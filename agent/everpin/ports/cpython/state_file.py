@@ -28,7 +28,11 @@ class StateFile:
         self._agent = agent
         self._at = -_EVERY_S
         self._was = ""
-        self._said: dict[str, Any] = {"pid": os.getpid(), "device": agent.device}
+        self._said: dict[str, Any] = {
+            "pid": os.getpid(),
+            "device": agent.device,
+            "bootseed": agent.reporter.bootseed.hex(),
+        }
 
     def event(self, event: "dict[str, Any]") -> None:
         """Take note of one of the agent's events."""
@@ -45,6 +49,7 @@ class StateFile:
         if state.ONLINE in (is_now, self._was):
             self._said["last_contact"] = int(time.time())
         self._said["state"] = is_now
+        self._said["fresh"] = self._agent.reporter.fresh
         self._was = is_now
         self._at = time.monotonic()
         part = self._path + ".new"

@@ -5,7 +5,7 @@ Read from a copy of the region, beside the running agent; nothing is written and
 
 import time
 
-from ...core import carrier, cbor, claims, cose, errors, report
+from ...core import carrier, cbor, claims, cose, eat, errors, report
 from ...core.errors import PeerError
 from ...core.root import ROLE_PINS, ROLE_ROOT
 from .status_risks import risks
@@ -99,6 +99,7 @@ def _journal(device: "Device") -> "dict[str, Any]":
             "kind": report.KINDS.get(item[1], str(item[1])),
             "count": item.get(2),
             "host": item.get(3),
+            "port": item.get(report.PORT),
             "error": errors.name_of(item[4]) if 4 in item else None,
             "since": item.get(7),
         }
@@ -107,6 +108,9 @@ def _journal(device: "Device") -> "dict[str, Any]":
     return {
         "failed_rounds": rounds if isinstance(rounds, int) else 0,
         "refused": bool(fields.get(3)),
+        "fail_open": {
+            report.KINDS[kind]: count for kind, count in device.agent.events.opened.items()
+        },
         "waiting": events,
     }
 
@@ -134,6 +138,17 @@ def gather(device: "Device", running: "dict[str, Any]") -> "dict[str, Any]":
             "rule": _rule(trust.root, ROLE_PINS),
             **_signed(device, trust.pins_digest, trust.channel),
         },
+        # The claims of its reports that do not change from one to the next, and what the running agent said of the rest.
+        "eat": {
+            "ueid": eat.ueid(trust.fleet, device.agent.device).hex(),
+            "eat_profile": eat.REPORT_PROFILE,
+            "bootseed": running.get("bootseed"),
+            "swname": eat.NAME,
+            "swversion": eat.VERSION,
+            "uptime": int(time.monotonic()),
+        },
+        "fresh": running.get("fresh"),
+        "unconfirmed": trust.unconfirmed(),
         "floor": trust.marks.floor,
         "forbidden": [digest.hex() for digest in trust.marks.forbidden],
         "hosts": [_host(trust, host) for host in trust.pins.hosts],

@@ -108,6 +108,12 @@ def screen(facts: "dict[str, Any]") -> "list[str]":
     ]
     if waiting:
         lines.append(f"to report  {_few(waiting, '')}")
+    opened = facts["journal"]["fail_open"]
+    if opened:
+        counts = [f"{kind} x{count}" for kind, count in sorted(opened.items())]
+        lines.append(
+            f"fail-open  {', '.join(counts)}: accepted without a match, since provisioning"
+        )
     lines.append("what would lock it out next:")
     lines += [f"  - {risk['text']}" for risk in facts["risks"]]
     if not facts["risks"]:

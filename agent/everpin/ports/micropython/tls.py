@@ -147,6 +147,11 @@ class PinnedContext:
         self.stream = wrap(sock, self._policy, server_hostname, self._cert, self._key)
         return self.stream
 
+    def check(self) -> None:
+        """Raise `PinRefused` unless the peer of the connection that was made last is still accepted."""
+        if self.stream is not None:
+            self.stream.check()
+
     def drop(self) -> None:
         """Break the connection that was made last."""
         if self.stream is not None:
@@ -165,9 +170,12 @@ class _Judge:
         self.strict = policy.platform(host) and policy.clock() is not None
 
     def judge(self, der: bytes, depth: int) -> int:
-        """Take one certificate; raise `PinRefused` at the leaf."""
-        if len(self.chain) < limits.CHAIN_MAX:
-            self.chain.insert(0, bytes(der))
+        """Take one certificate; raise `PinRefused` at the leaf, or at the top of a chain beyond the bound."""
+        if depth >= limits.CHAIN_MAX:
+            # As on CPython: a chain that is too long is none. Never may the place of the leaf, which comes last, be another's.
+            self.ask(None)
+            raise errors.PeerError(errors.NO_CERTIFICATE)
+        self.chain.insert(0, bytes(der))
         if depth == 0:
             self.verdict = self.ask([])
         return 0
@@ -231,9 +239,13 @@ def wrap(
 def _handshake(sock: "Any", made: "Any", judge: _Judge) -> "Any":
     try:
         return made.wrap_socket(sock, server_hostname=judge.host)
-    except OSError as error:
-        if judge.verdict is not None and error.args[0] == _VERIFY_FAILED:
-            judge.ask(None)  # mbedTLS refused what ours accepted
+    except (OSError, ValueError) as error:
+        # A peer that mbedTLS refuses is a ValueError with its words for why, in builds without them an OSError.
+        refused = isinstance(error, ValueError) or error.args[0] == _VERIFY_FAILED
+        if refused and judge.verdict is not None:
+            judge.ask(None)  # ours has accepted it
+        if isinstance(error, ValueError):
+            raise OSError(_VERIFY_FAILED)
         raise
 
 
@@ -276,7 +288,10 @@ def attach(device: "Any") -> "Any":
     def drop() -> None:
         link.context.drop()
 
-    link: "Any" = Attached(device, drop)
+    def check() -> None:
+        link.context.check()
+
+    link: "Any" = Attached(device, drop, check=check)
     link.context = PinnedContext(link, load(device.client_cert), load(device.client_key))
     return link
 
