@@ -287,7 +287,7 @@ def test_a_session_that_began_long_ago_is_no_day_without_one():
 def test_a_device_that_reboots_every_day_comes_to_its_rescue_of_the_week():
     random = making.Random()
     due = 0
-    for life in range(64):
+    for _ in range(64):
         # Two bytes of a hash: what a board's generator gives at boot.
         drawn = sha256(random(4)).digest()
         plan = Schedule(lambda length, drawn=drawn: drawn[:length], {})
