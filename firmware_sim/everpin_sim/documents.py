@@ -72,11 +72,14 @@ def signed(
     signers: list[Signer],
     iat: int,
     fleet: str = FLEET,
+    exp: int | None = None,
 ) -> bytes:
     """Return a document: COSE_Sign1 for one signer, COSE_Sign for several."""
     claims: dict[int, Any] = {1: fleet, 6: iat, BODY: body}
     if channel:
         claims[3] = channel
+    if exp is not None:
+        claims[4] = exp
     payload = dumps(claims)
     aad = dumps(["everpin/1", fleet, channel])
     if len(signers) == 1:

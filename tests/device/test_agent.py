@@ -1,8 +1,11 @@
 """The agent's life: pinned, refused, rescue, back again; nothing that arrives stops it."""
 
+from hashlib import sha256
+
 import making
 import tools
 from everpin.core import errors, report, state
+from everpin.core.schedule import Schedule
 
 TIMING = {"backoff_min_s": 1.0, "backoff_max_s": 8.0, "rescue_rounds": 2}
 
@@ -268,3 +271,27 @@ def test_a_flash_that_fails_leaves_the_state_that_the_flash_holds():
     flash.deaf = False
     assert agent.trust_digest() == before
     assert making.give(agent, "pins-2.cbor") == "accepted"
+
+
+def test_a_session_that_began_long_ago_is_no_day_without_one():
+    agent = making.agent(None, TIMING)
+    _poll(agent, 0.0)
+    making.shake(agent, "cert-a.der")
+    agent.online("broker.example")
+    _poll(agent, 5 * 86400.0)
+    agent.offline()
+    _until(agent, "pinned", 5 * 86400.0)
+    assert "everpin/1/acme/meters/pins" not in agent.topics(True)
+
+
+def test_a_device_that_reboots_every_day_comes_to_its_rescue_of_the_week():
+    random = making.Random()
+    due = 0
+    for _ in range(64):
+        # Two bytes of a hash: what a board's generator gives at boot.
+        drawn = sha256(random(4)).digest()
+        plan = Schedule(lambda length, drawn=drawn: drawn[:length], {})
+        assert not plan.rescue_due()
+        plan.advance(86400.0)
+        due += plan.rescue_due()
+    assert 4 <= due <= 24

@@ -374,8 +374,8 @@ class Agent:
         self._reconnect = False
         if was == state.CONNECTING:
             self._schedule.failed(len(self.trust.brokers()), 30 <= why < 50)
-        elif was == state.ONLINE:
-            self._schedule.lost()
+        elif was != state.IDLE:
+            self._schedule.lost(was == state.ONLINE)
         self.save()
 
     def rescued(self, carrier: str, result: str) -> None:

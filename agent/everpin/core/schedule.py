@@ -3,6 +3,7 @@
 Time is monotonic seconds (`at`), set by the agent before each question; no clock of the day has a say.
 """
 
+from ..compat import const
 from . import limits
 
 TYPE_CHECKING = False
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _REPORT_GAP_MAX_S = 3600.0
+_SOON_LIVES = const(32)
 
 # Seconds, unless named otherwise.
 DEFAULTS = {
@@ -88,8 +90,19 @@ class Schedule:
     def rescue_due(self) -> bool:
         """Return whether a rescue is due by interval, or by an ack that named a newer document."""
         if self._rescue_at is None:
-            self._rescue_at = self.at + self._jitter(self._every_s)
+            self._rescue_at = self.at + self._first_s()
         return self.at >= self._rescue_at
+
+    def _first_s(self) -> float:
+        """Return the seconds from boot to the first rescue by interval.
+
+        Anywhere in the interval, and in one life of `_SOON_LIVES` soon: what reboots or sleeps more often than the interval is long
+        comes to its rescue as well, without a write for each wake.
+        """
+        drawn = int.from_bytes(self._random(2), "big")
+        if drawn % _SOON_LIVES == _SOON_LIVES - 1:
+            return self._jitter(self._behind_s)
+        return self._every_s * (65536 - drawn) / 65536
 
     def pull_due(self) -> bool:
         """Return whether the session shall subscribe again, and count that as done."""
@@ -142,9 +155,11 @@ class Schedule:
         self._pull_at = self.at + self._jitter(self._pull_every_s)
         self.acked()  # what an earlier session sent may be lost with it
 
-    def lost(self) -> None:
-        """A session ended: dial again after a short jittered while, or a broker's restart meets its whole fleet at once."""
-        self._next_dial = self.at + self._jitter(self._min_s)
+    def lost(self, by_itself: bool) -> None:
+        """A session ended; where nobody asked for that, dial after a short jittered while, or a broker's restart meets its fleet at once."""
+        self._last_up = self.at  # it was up until now, however long ago it began
+        if by_itself:
+            self._next_dial = self.at + self._jitter(self._min_s)
 
     def failed(self, brokers: int, refused: bool) -> None:
         """A dial failed; `refused` when it was a verdict that refused."""

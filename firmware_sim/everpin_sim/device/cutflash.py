@@ -60,6 +60,10 @@ class CutFlash:
         self._durable = dict(self.pages)
         self._pending = False
 
+    def lose(self) -> None:
+        """The power goes between two steps: what lies in the cache is lost."""
+        self.pages = dict(self._durable)
+
     def copy(self) -> "CutFlash":
         """Return the same content in another part, without faults."""
         new = CutFlash(self.size, self.sector)

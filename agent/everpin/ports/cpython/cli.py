@@ -58,7 +58,11 @@ DELEGATED = {
         "sim",
         "everpin_sim.sim_cli",
     ),
-    "hil": ("the bench of real boards", "hil", ""),
+    "hil": (
+        "the bench: outages, attacks and mistakes played on devices (hil run)",
+        "hil",
+        "everpin_hil.cli",
+    ),
 }
 
 OWN = {

@@ -1,0 +1,68 @@
+"""Plays tapes one after the other: `play_main.py FOLDER...`; prints facts as JSON lines, each with the index of its folder.
+
+The last fact of a tape is "end", with the heap that it took where the interpreter can say. Device dialect: CPython, MicroPython or a
+board runs it, with the agent on its path.
+"""
+
+import gc
+import json
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from everpin_hil.device import world
+else:
+    import world
+
+
+class _Files:
+    """The files of a tape's folder, each read once."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._held: "dict[str, bytes]" = {}
+
+    def __call__(self, name: str) -> bytes:
+        if name not in self._held:
+            where = self._folder + "/" + name
+            with open(where, "rb") as file:
+                self._held[name] = file.read(os.stat(where)[6])
+        return self._held[name]
+
+
+def play(folder: str, number: int) -> None:
+    """Play one tape."""
+
+    def tell(fact: "dict[str, Any]") -> None:
+        fact["s"] = number
+        print(json.dumps(fact))
+
+    with open(folder + "/tape.json") as file:
+        tape = json.load(file)
+    now = tape["start"]
+    try:
+        made = world.World(tape, _Files(folder), tell)
+        for step in tape["steps"]:
+            made.act(step)
+            now = made.now
+        held, kept = made.boot_again()
+        tell({"f": "flash", "t": now, "same": held == kept})
+    except Exception as error:  # noqa: BLE001 - whatever the agent raises here, its device has crashed
+        tell({"f": "crash", "t": now, "why": repr(error)})
+        if hasattr(sys, "print_exception"):
+            sys.print_exception(error, sys.stderr)
+        else:
+            import traceback
+
+            traceback.print_exc()
+    gc.collect()
+    heap = gc.mem_alloc() if hasattr(gc, "mem_alloc") else None
+    tell({"f": "end", "t": now, "heap": heap})
+
+
+if __name__ == "__main__":
+    for _number, _folder in enumerate(sys.argv[1:]):
+        play(_folder, _number)
