@@ -68,7 +68,9 @@ class Device:
         self.met: set[str] = set()  # the faults that really came
         self.acked = False
         self._ground = ground
-        self._random = {n: random.Random(f"{ground.seed}/{number}/{n}") for n in (2, 8, 16)}
+        # One stream for each length: how many reports went out, which the network decides, moves no back-off.
+        self._random: dict[int, random.Random] = {}
+        self._number = number
         self._flash = CutFlash(REGION_BYTES)
         self._flash.log = None
         self._flash.cached = False
@@ -91,6 +93,8 @@ class Device:
         return Agent(Store(self._flash), self._draw, dict(_TIMING), key)
 
     def _draw(self, length: int) -> bytes:
+        if length not in self._random:
+            self._random[length] = random.Random(f"{self._ground.seed}/{self._number}/{length}")
         return self._random[length].randbytes(length)
 
     @property

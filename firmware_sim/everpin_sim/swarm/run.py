@@ -17,7 +17,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from everpin.core import report, sealing, topics
+from everpin.core import eat, report, sealing, topics
 from everpin.core.errors import PeerError
 
 from .. import pki
@@ -52,6 +52,7 @@ class Collector:
         self.pushed = False
         self.heard: set[str] = set()
         self.refused = 0
+        self.failed = False
         self._up = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, "collector")
         self._client.max_queued_messages_set(0)
@@ -67,6 +68,12 @@ class Collector:
         client.subscribe(topics.report(self._fleet.name, "+"), 1)
 
     def _take(self, client: paho.Client, unused: Any, message: paho.MQTTMessage) -> None:
+        # An error in here ends paho's thread, which nobody would see.
+        self.failed, went_well = True, self.failed
+        self._answer(client, message)
+        self.failed = went_well
+
+    def _answer(self, client: paho.Client, message: paho.MQTTMessage) -> None:
         fleet, device = self._fleet, message.topic.rsplit("/", 1)[-1]
         key = sealing.report_key(fleet.device_key(device), fleet.name, device)
         try:
@@ -77,7 +84,7 @@ class Collector:
         if tuple(said[4]) == NEWEST:
             self.heard.add(device)
         number = NEWEST if self.pushed else (1, 1)
-        data = report.make_ack(key, fleet.name, device, said[7], number, int(time.time()))
+        data = report.make_ack(key, fleet.name, device, said[eat.NONCE], number, int(time.time()))
         client.publish(topics.ack(fleet.name, device), data, 1)
 
     def publish(self, documents: dict[str, bytes]) -> None:
@@ -237,6 +244,8 @@ def _push(
     for worker in workers:
         worker.child.say("push")
     _await(workers, "ended", "done", wanted.devices, tell)
+    if collector.failed:
+        raise SwarmFailed("the collector ended before its time")
     ended = time.monotonic()
     rows: list[dict[str, Any]] = []
     for worker in workers:
