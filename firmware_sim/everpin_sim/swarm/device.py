@@ -3,6 +3,8 @@
 Its monotonic time jumps over what it would wait for, so that its lag is in its own seconds, the same for equal seeds; the network's
 answers are waited for in real time. What proves a server's key is TLS's business (weather.py); here each session begins with the
 core's verdict on the chain that the device is shown.
+
+One file because session, faults and clock of a device are one state machine, stepped from one place.
 """
 
 import contextlib
