@@ -76,6 +76,16 @@ def test_validity_is_to_the_second_and_before_1970_too() -> None:
     assert pki.root("R", SOON).certificate.not_valid_after_utc == SOON.replace(microsecond=0)
 
 
+def test_a_chain_of_a_real_outage_has_its_dates(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["sim", "pki", "dst-x3/after", "--out", str(tmp_path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["at"] == "2021-09-30 14:01:16"
+    served = pki.x509.load_pem_x509_certificates((tmp_path / "chain.pem").read_bytes())
+    assert len(served) == 3 and served[1].issuer == served[2].subject
+
+
 def test_wrong_use_is_status_2_and_says_what_to_do(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

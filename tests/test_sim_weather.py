@@ -74,9 +74,9 @@ BROKEN = {
 def test_weather_finds_an_agent_that_is_broken(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(weather, "_CALM_S", 6.0)
-    monkeypatch.setattr(weather, "_MEET_S", 6.0)
-    monkeypatch.setattr(weather, "_CLEAR_S", 6.0)
+    monkeypatch.setattr(weather, "_CALM_S", 4.0)
+    monkeypatch.setattr(weather, "_MEET_S", 4.0)
+    monkeypatch.setattr(weather, "_CLEAR_S", 4.0)
     file, check, without, found = BROKEN[name]
     agent = boards.broken(tmp_path, file, [(check, without)])
     assert cli.main(["sim", "weather", name, "--target", "core", "--agent", str(agent), "--json"]) == 1  # fmt: skip

@@ -1,6 +1,7 @@
 """Chains by name: the good ones, and the ways in which a served chain can be wrong. From a small PKI: Root, Middle, leaf."""
 
 import ipaddress
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,15 @@ from .documents import T0
 from .pki import YEAR, Issuer, Key
 
 HOST = "api.example"
+
+
+def _excluded(tag: int, base: bytes) -> x509.UnrecognizedExtension:
+    """Return name constraints that exclude one name as it is given."""
+    subtree = bytes((0x30, len(base) + 2, tag, len(base))) + base
+    return x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.30"),
+        bytes((0x30, len(subtree) + 2, 0xA1, len(subtree))) + subtree,
+    )
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,21 @@ class Ground:
             for name, (certificates, wrong_key) in (self._right() | wrong).items()
         }
 
+    def _tower(self, intermediates: int) -> list[bytes]:
+        """Return a leaf and the intermediates above it, each signed by the next, the last one by the root."""
+        above = [self._issuer(f"Floor {at}") for at in range(intermediates)] + [self.root]
+        return [self._for_host(above[0])] + [
+            self.issue(by, each.name, each.key, ca=True) for each, by in itertools.pairwise(above)
+        ]
+
+    def _one_name(self) -> list[bytes]:
+        """Return a leaf under one of seven CAs of one name, none of which leads anywhere: each is signed by the next."""
+        same = [self._issuer("Same", f"same {at}") for at in range(7)]
+        return [self._for_host(same[0])] + [
+            self.issue(same[(at + 1) % 7], "Same", each.key, ca=True)
+            for at, each in enumerate(same)
+        ]
+
     def _right(self) -> dict[str, tuple[list[bytes], Key | None]]:
         """Return chains with a path in them, whatever else there is."""
         root, middle = self.root, self.middle
@@ -113,6 +138,7 @@ class Ground:
         none = self._issuer("No CA")
         deep = self._issuer("Deep")
         leaf = self._for_host(middle)
+        only_signs = x509.KeyUsage(False, False, False, False, False, True, False, False, False)
         no_signer = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         critical = x509.UnrecognizedExtension(
             x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"
@@ -130,6 +156,20 @@ class Ground:
             "expired": ([self._for_host(middle, until=self._now - 60), good], None),
             "not-yet": ([self._for_host(middle, since=self._now + 100 * 86400), good], None),
             "for-clients": ([self._for_host(middle, purpose=ExtendedKeyUsageOID.CLIENT_AUTH), good], None),
+            "leaf-unknown-critical": ([self._for_host(middle, extra=((critical, True),)), good], None),
+            "leaf-that-signs": ([self._for_host(middle, extra=((only_signs, True),)), good], None),
+            "depth-6": (self._tower(5), None),
+            "depth-7": (self._tower(6), None),
+            "all-of-one-name": (self._one_name(), None),
+            "middle-for-clients": ([leaf, self._middle(purpose=ExtendedKeyUsageOID.CLIENT_AUTH)], None),
+            "middle-for-anything": ([leaf, self._middle(purpose=ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)], None),
+            # Constraints that nobody can read bind all the same: an excluded name with a zero byte, and half an address.
+            "middle-excludes-junk": ([leaf, self._middle(extra=((_excluded(0x82, b"api.example\x00"), True),))], None),
+            "middle-excludes-a-wildcard": ([leaf, self._middle(extra=((_excluded(0x82, b"*.example"), True),))], None),
+            "middle-excludes-half-an-address": ([leaf, self._middle(extra=((_excluded(0x87, b"\xc0\x00\x02\x00"), True),))], None),
+            "broker": ([self.issue(middle, "leaf", stranger, names=("broker.example",)), good], stranger),
+            "broker-inspected": ([self.issue(self.inspection, "leaf", proxy, names=("broker.example",))], proxy),
+            "inspection-ca": ([self.issue(self.inspection, "Inspection", self.inspection.key, ca=True)], self.inspection.key),
             "middle-ca-false": ([leaf, self._middle(ca=False)], None),
             "middle-may-not-sign": ([leaf, self._middle(usage=False, extra=((no_signer, True),))], None),
             "middle-unknown-critical": ([leaf, self._middle(extra=((critical, True),))], None),

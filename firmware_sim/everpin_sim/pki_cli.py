@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from . import pki
+from . import history, pki
 from .chains import Ground
 from .sim_common import Misuse, unix_of, verb
 
@@ -15,8 +15,10 @@ examples:
   everpin sim pki forged --out DIR                   a leaf of a liar's beside the genuine CA, for api.example
   everpin sim pki good --out DIR --kind rsa2048 --host localhost
   everpin sim pki expired --out DIR --at 2021-09-30  as if made around that day
+  everpin sim pki addtrust/after --out DIR           what servers sent the second after AddTrust's root had ended
 
-DIR gets chain.pem and leaf.key (what a server serves), root.pem (the root that policies anchor) and pins.json.
+DIR gets chain.pem and leaf.key (what a server serves); root.pem (the root that policies anchor) and pins.json, where the chain is no historical one: those have their own dates,
+hosts and kinds of key.
 """
 
 
@@ -41,24 +43,57 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    past = _past()
+    if args.chain in past:
+        return _tell(args, _write_past(_folder(args), *past[args.chain]))
     ground = Ground(
         args.kind, args.host, int(time.time()) if args.at is None else unix_of(args.at, "--at")
     )
     chains = ground.chains()
     if args.list:
-        print(json.dumps({"chains": list(chains)}) if args.json else "\n".join(chains))
+        names = [*chains, *past]
+        print(json.dumps({"chains": names}) if args.json else "\n".join(names))
         return 0
     if args.chain not in chains:
         raise Misuse(f"{args.chain}: no such chain; everpin sim pki --list has the names")
+    return _tell(args, _write(_folder(args), ground, args.chain))
+
+
+def _folder(args: argparse.Namespace) -> Path:
     if args.out is None:
         raise Misuse("--out: say where the files go")
-    said = _write(Path(args.out), ground, args.chain)
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _tell(args: argparse.Namespace, said: dict[str, str]) -> int:
     print(json.dumps(said) if args.json else "\n".join(f"{k}: {v}" for k, v in said.items()))
     return 0
 
 
+def _past() -> dict[str, tuple[str, str]]:
+    """Return the chains of real outages by name: their event and moment."""
+    return {f"{e}/{m}": (e, m) for e, event in history.EVENTS.items() for m in event.moments}
+
+
+def _write_past(folder: Path, event: str, moment: str) -> dict[str, str]:
+    first, *rest = history.chain(event, moment)
+    cert, key = pki.Identity(first, history.key(""), tuple(rest)).save(folder, "chain")
+    key = key.rename(folder / "leaf.key")
+    said = history.EVENTS[event]
+    return {
+        "chain": str(cert),
+        "key": str(key),
+        "what": f"{said.title}: {said.moments[moment].what}",
+        "at": said.moments[moment].at,
+        "pin_leaf": pki.pin(history.key("")).hex(),
+        "pin_old_root": pki.pin(history.key(said.old)).hex(),
+        "pin_new_root": pki.pin(history.key(said.new)).hex(),
+    }
+
+
 def _write(folder: Path, ground: Ground, name: str) -> dict[str, str]:
-    folder.mkdir(parents=True, exist_ok=True)
     served = ground.chains()[name]
     cert, key = served.identity().save(folder, "chain")
     key = key.rename(folder / "leaf.key")

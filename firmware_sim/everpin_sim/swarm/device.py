@@ -3,15 +3,12 @@
 Its monotonic time jumps over what it would wait for, so that its lag is in its own seconds, the same for equal seeds; the network's
 answers are waited for in real time. What proves a server's key is TLS's business (weather.py); here each session begins with the
 core's verdict on the chain that the device is shown.
-
-One file because session, faults and clock of a device are one state machine, stepped from one place.
 """
 
 import contextlib
 import errno
 import random
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from everpin.core import mqtt
@@ -20,8 +17,9 @@ from everpin.core.errors import PeerError
 from everpin.core.store import REGION_BYTES, Store
 
 from ..device.cutflash import CutFlash, PowerCut
-from ..little_fleet import HOST, LittleFleet
+from ..little_fleet import HOST
 from .faults import Plan
+from .ground import Ground, name_of
 
 NEWEST = (1, 2)
 _TIMING = {"rescue_rounds": 2, "backoff_min_s": 5.0, "pull_every_s": 3600.0}
@@ -31,27 +29,6 @@ _QUIET_S = 600.0
 _KEEP_ALIVE_S = 7200
 # More turns than any life takes: what goes on after them goes round in circles.
 _TURNS = 400
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What all devices of a swarm share."""
-
-    fleet: LittleFleet
-    port: int
-    seed: int
-    root: bytes
-    first: bytes
-    newest: bytes
-    forged: bytes
-    chains: dict[
-        str, list[bytes]
-    ]  # "genuine", "stolen" (pinned at first, forbidden later), "stranger"
-
-
-def name_of(number: int) -> str:
-    """Return the name of a device."""
-    return f"d{number:06d}"
 
 
 class Device:
@@ -380,7 +357,7 @@ class Device:
                 self._reporting = False
             self._agent.receive(topic, payload, self._carrier)
             return
-        around = self._around()
+        around = self._ground.wrong(self.plan.around)
         self.met.update(["replay"] if around else (), ["duplicate"] if self.plan.times > 1 else ())
         for wrong in around[: len(around) // 2]:
             if not self.over:
@@ -414,17 +391,6 @@ class Device:
         elif became != "known":
             self._again = True
         return False
-
-    def _around(self) -> list[bytes]:
-        ground = self._ground
-        documents = {
-            "old": ground.first,
-            "forged": ground.forged,
-            "mutilated": ground.newest[:-40],
-            "empty": b"",
-            "long": ground.newest + b"\x00" * 8192,
-        }
-        return [documents[name] for name in self.plan.around]
 
     def _wrong(self, topic: str, data: bytes) -> None:
         before = self._agent.trust_digest()

@@ -244,6 +244,7 @@ def _push(
     for worker in workers:
         worker.child.say("push")
     _await(workers, "ended", "done", wanted.devices, tell)
+    collector.close()  # whatever it was at is done then
     if collector.failed:
         raise SwarmFailed("the collector ended before its time")
     ended = time.monotonic()

@@ -12,23 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..little_fleet import LittleFleet
-from .device import Device, Ground
+from .device import Device
 from .faults import draw
+from .ground import Ground, load
 
 # Devices of one worker that are not live from the start have their lives so many at a time.
 _AT_A_TIME = 400
 # A broker that has not answered for so long does not answer.
 _STALL_S = 60.0
 _TELL_EVERY_S = 0.5
-
-
-def load(config: dict[str, Any]) -> Ground:
-    """Return the ground that the parent has written down."""
-    fleet = LittleFleet(config["fleet"], config["port"], [f"mqtt://127.0.0.1:{config['port']}"])
-    made = {key: bytes.fromhex(config[key]) for key in ("root", "first", "newest", "forged")}
-    chains = {name: [bytes.fromhex(item) for item in chain] for name, chain in config["chains"].items()}  # fmt: skip
-    return Ground(fleet, config["port"], config["seed"], chains=chains, **made)
 
 
 class Worker:

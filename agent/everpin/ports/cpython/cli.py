@@ -54,7 +54,7 @@ DELEGATED = {
         "everpin_sim.cli",
     ),
     "sim": (
-        "emulated boards, and a power cut at every flash step (sim build, cuts, figures)",
+        "emulated devices: a playground, swarms, hostile ground, power cuts (sim --help)",
         "sim",
         "everpin_sim.sim_cli",
     ),
