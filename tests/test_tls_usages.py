@@ -144,10 +144,16 @@ def test_an_anchor_of_an_earlier_document_is_no_root_of_the_platforms(tmp_path: 
             return refusal.verdict.name
         return "ok"
 
+    raw = socket.create_connection(("127.0.0.1", server.port), 10)
+    live = context.wrap_socket(raw, server_hostname=path_data.HOST)
     assert visit() == "ok"
     # The same pins, and the anchor is gone: OpenSSL's context still has it, the verdict has not.
     judge._trusts[0].pins.anchors = []
     assert visit() == "pkix"
+    judge.generation += 1
+    with live, pytest.raises(PinRefused):
+        live.sendall(b"hello")
+    assert not server.application
 
 
 _SCRIPT = """

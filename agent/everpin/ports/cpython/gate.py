@@ -121,16 +121,18 @@ class Gate:
         """
         if self._strict is None:
             return None
-        path = _der(self.sslobj.get_verified_chain())
-        if not path or self._strict.gone(path[-1], self._policy.anchors()):
-            return None
-        return path
+        return _der(self.sslobj.get_verified_chain()) or None
 
     def _ask(self, chain: "list[bytes]") -> None:
         size = sum(len(item) for item in chain)
         if len(chain) > limits.CHAIN_MAX or size > limits.CHAIN_MAX_BYTES:
             chain = []  # refused as no readable certificate
-        verdict = self._policy.verdict(self._host, chain, self._platform, trust_store.anchors)
+        platform, strict = self._platform, self._strict
+        if platform and strict is not None and strict.gone(platform[-1], self._policy.anchors()):
+            platform = (
+                None  # also for a live connection, when the document that had the anchor is gone
+            )
+        verdict = self._policy.verdict(self._host, chain, platform, trust_store.anchors)
         if not verdict.accepted:
             self._refuse(verdict)
         self._chain = chain
