@@ -148,6 +148,10 @@ def test_sha512_is_hashlibs_for_every_length_around_a_block() -> None:
     for length in [*range(260), 1000]:
         data = bytes(range(256))[: length % 256] + b"x" * (length - length % 256)
         assert _sha512.sha512(data) == hashlib.sha512(data).digest()
+        for cut in (0, 1, length // 2, length):  # in parts that end anywhere in a block
+            parts = (data[:cut], b"", data[cut:])
+            assert _sha512.sha512(*parts) == hashlib.sha512(data).digest()
+            assert _sha512.sha384(*parts) == hashlib.sha384(data).digest()
 
 
 def test_hmac_and_hkdf_are_the_librarys() -> None:

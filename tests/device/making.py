@@ -39,6 +39,7 @@ def bucket_topic(made):
 
 def give(made, name, via=""):
     """Hand a document to the agent on its bucket's topic; return what became of it."""
+    gc.collect()  # as the runner does after each message
     return made.receive(bucket_topic(made), tools.data(name), via)
 
 

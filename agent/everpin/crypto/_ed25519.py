@@ -102,7 +102,7 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     point = decompress(public_key)
     if point is None:
         return False
-    k = int.from_bytes(sha512(signature[:32] + public_key + message), "little") % L
+    k = int.from_bytes(sha512(signature[:32], public_key, message), "little") % L
     # [S]B - [k]A must encode to the very bytes of R: one encoding, no second decompression.
     if not _base:
         _base.extend(_table(_B[0], _B[1]))

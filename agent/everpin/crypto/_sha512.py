@@ -1,7 +1,7 @@
 """SHA-512 and SHA-384 (FIPS 180-4 sections 6.4, 6.5), for interpreters whose hashlib ends at SHA-256.
 
 The constants (sections 4.2.3, 5.3.4 and 5.3.5) are byte strings that stay in flash: 80 integers would take 5 kB of heap. Heap: eight
-integers of state, 16 of schedule, and the padded message.
+integers of state, 16 of schedule, and one block: a message is taken in parts and never copied whole, for it may be a large document.
 """
 
 _M = 0xFFFFFFFFFFFFFFFF
@@ -63,50 +63,65 @@ _H384 = (
 )
 
 
-def _words(data: bytes, at: int, count: int) -> "list[int]":
+def _words(data: "bytes | bytearray", at: int, count: int) -> "list[int]":
     return [int.from_bytes(data[at + 8 * t : at + 8 * t + 8], "big") for t in range(count)]
 
 
-def sha512(data: bytes) -> bytes:
-    """Return the 64-byte digest of `data`."""
-    return _digest(_H, data)
+def sha512(*parts: bytes) -> bytes:
+    """Return the 64-byte digest of the parts, one behind the other."""
+    return _digest(_H, parts)
 
 
-def sha384(data: bytes) -> bytes:
-    """Return the 48-byte SHA-384 digest of `data` (section 6.5)."""
-    return _digest(_H384, data)[:48]
+def sha384(*parts: bytes) -> bytes:
+    """Return the 48-byte SHA-384 digest of the parts, one behind the other (section 6.5)."""
+    return _digest(_H384, parts)[:48]
 
 
-def _digest(initial: bytes, data: bytes) -> bytes:
+def _digest(initial: bytes, parts: "tuple[bytes, ...]") -> bytes:
     h = _words(initial, 0, 8)
-    length = len(data)
-    data = data + b"\x80" + bytes((111 - length) % 128) + (length * 8).to_bytes(16, "big")
-    for block in range(0, len(data), 128):
-        w = _words(data, block, 16)
-        a, b, c, d, e, f, g, i = h
-        for t in range(80):
-            if t >= 16:
-                # The schedule is a ring: word t replaces word t - 16.
-                x = w[(t - 15) & 15]
-                y = w[(t - 2) & 15]
-                x = (x >> 1 | x << 63) ^ (x >> 8 | x << 56) ^ x >> 7
-                y = (y >> 19 | y << 45) ^ (y >> 61 | y << 3) ^ y >> 6
-                w[t & 15] = (w[t & 15] + w[(t - 7) & 15] + (x & _M) + (y & _M)) & _M
-            s = e | e << 64  # rotations of 64 bits as shifts of 128
-            s = (s >> 14 ^ s >> 18 ^ s >> 41) & _M
-            k = int.from_bytes(_K[8 * t : 8 * t + 8], "big")
-            one = i + s + (e & f ^ (e ^ _M) & g) + k + w[t & 15]
-            s = a | a << 64
-            s = (s >> 28 ^ s >> 34 ^ s >> 39) & _M
-            i = g
-            g = f
-            f = e
-            e = (d + one) & _M
-            d = c
-            two = s + (a & b ^ a & c ^ b & c)
-            c = b
-            b = a
-            a = (one + two) & _M
-        for at, value in enumerate((a, b, c, d, e, f, g, i)):
-            h[at] = (h[at] + value) & _M
+    length = sum([len(part) for part in parts])
+    padding = b"\x80" + bytes((111 - length) % 128) + (length * 8).to_bytes(16, "big")
+    block = bytearray(128)
+    have = 0
+    for part in parts + (padding,):
+        at = 0
+        while at < len(part):
+            take = min(128 - have, len(part) - at)
+            block[have : have + take] = part[at : at + take]
+            have += take
+            at += take
+            if have == 128:
+                _compress(h, block)
+                have = 0
     return b"".join([value.to_bytes(8, "big") for value in h])
+
+
+def _compress(h: "list[int]", block: bytearray) -> None:
+    """Take one block into the state `h` (section 6.4.2)."""
+    w = _words(block, 0, 16)
+    a, b, c, d, e, f, g, i = h
+    for t in range(80):
+        if t >= 16:
+            # The schedule is a ring: word t replaces word t - 16.
+            x = w[(t - 15) & 15]
+            y = w[(t - 2) & 15]
+            x = (x >> 1 | x << 63) ^ (x >> 8 | x << 56) ^ x >> 7
+            y = (y >> 19 | y << 45) ^ (y >> 61 | y << 3) ^ y >> 6
+            w[t & 15] = (w[t & 15] + w[(t - 7) & 15] + (x & _M) + (y & _M)) & _M
+        s = e | e << 64  # rotations of 64 bits as shifts of 128
+        s = (s >> 14 ^ s >> 18 ^ s >> 41) & _M
+        k = int.from_bytes(_K[8 * t : 8 * t + 8], "big")
+        one = i + s + (e & f ^ (e ^ _M) & g) + k + w[t & 15]
+        s = a | a << 64
+        s = (s >> 28 ^ s >> 34 ^ s >> 39) & _M
+        i = g
+        g = f
+        f = e
+        e = (d + one) & _M
+        d = c
+        two = s + (a & b ^ a & c ^ b & c)
+        c = b
+        b = a
+        a = (one + two) & _M
+    for at, value in enumerate((a, b, c, d, e, f, g, i)):
+        h[at] = (h[at] + value) & _M
