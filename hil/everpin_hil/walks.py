@@ -225,7 +225,11 @@ class Walk:
         self._put("it delivers again", silent=False)
 
     def _is_robbed(self) -> None:
-        """All in one step: who takes the others away leaves a device that had its time to hear of it."""
+        """All in one step: who takes the others away leaves a device that had its time to hear of it.
+
+        It asks the mirror by interval, at most a quarter late: after 150 days. A cut that waited for the next write may end that look,
+        and the first one after a boot is anywhere in the interval: another 120 days.
+        """
         stolen = self._name(self._key)
         self._forbidden = sorted({*self._forbidden[-7:], stolen})
         self._key += 1
@@ -234,7 +238,7 @@ class Walk:
             front=stolen,
             publish=[self._document()],
             released=True,
-            within="200d",
+            within="300d",
             expect={"refuses": [stolen]},
         )
         self._put("he is gone", front="", serve={BROKER: self._serve()}, within="2d")
