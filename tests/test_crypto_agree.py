@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everpin import crypto
-from everpin.crypto import _ed25519, _native, _p256, _rules, _sha512
+from everpin.crypto import _ed25519, _native, _p256, _rules, _sha512, _wnaf
 
 # RFC 8032 section 7.1, tests 1 to 3: public key, message, signature.
 RFC8032 = [
@@ -109,7 +109,7 @@ def test_small_order_points_are_what_they_are_called() -> None:
         assert point is not None
         found = (point[0], point[1], 1, point[0] * point[1] % _ed25519.P)
         for _ in range(3):
-            found = _ed25519._double(found)
+            found = _ed25519._double(found, True)
         assert found[0] == 0 and found[1] == found[2], "eight times the point is neutral"
 
 
@@ -142,6 +142,29 @@ def test_anything_malformed_is_false_and_never_an_exception() -> None:
         assert crypto.verify(-9, junk, message, signature) is False  # type: ignore[arg-type]
     assert crypto.verify(-19, key, None, signature) is False  # type: ignore[arg-type]
     assert crypto.verify(-19, bytearray(key), memoryview(message), bytearray(signature)) is True
+
+
+def test_coordinates_of_ed25519_stay_as_small_as_its_formulas_suppose() -> None:
+    top = (1 << 256) - 1
+    worst = (top, -top, top, top), (-top, top, top, -top)
+    for point in (*worst, *(tuple(-part for part in item) for item in worst)):
+        for found in (
+            _ed25519._double(point, True),
+            _ed25519._add(point, _ed25519._cached(point), False),
+            _ed25519._add(point, _ed25519._cached(point[::-1]), True),
+        ):
+            assert all(abs(part) < 1 << 256 for part in found)
+    edge = (1 << 266) - 1
+    for a, b in ((edge, edge), (edge, -edge), (0, edge), (1, -1)):
+        assert _ed25519._product(a, b) % _ed25519.P == a * b % _ed25519.P
+        assert abs(_ed25519._product(a, b)) < 1 << 256
+
+
+def test_inverses_are_inverses_and_zero_has_none() -> None:
+    for prime in (_ed25519.P, _ed25519.L, _p256.P, _p256.N):
+        assert _wnaf.inverse(0, prime) == 0
+        for number in (1, 2, prime - 1, prime // 2, 0xEAD << 200):
+            assert _wnaf.inverse(number, prime) == pow(number, -1, prime)
 
 
 def test_sha512_is_hashlibs_for_every_length_around_a_block() -> None:

@@ -1,13 +1,15 @@
 """ECDSA verification on P-256 and P-384 in integers (FIPS 186-5 section 6.4.2, SEC 1 section 4.1.4), public data only.
 
-Points are Jacobian (X, Y, Z) with a = -3; None is the point at infinity. Both orders are prime, so no point here but that has Y = 0.
+Points are Jacobian (X, Y, Z) with a = -3, what is added to them affine; None is the point at infinity. Both orders are prime, so no
+point here but that has Y = 0.
 """
 
-from ._wnaf import TABLE, ZERO, digits
+from ._wnaf import TABLE, ZERO, digits, inverse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Point = tuple[int, int, int]
+    Affine = tuple[int, int]
 
 
 class Curve:
@@ -20,7 +22,7 @@ class Curve:
         self.b = b
         self.base = (gx, gy)
         # Odd multiples of the base point, made when the first signature is checked.
-        self.table: "list[Point]" = []
+        self.table: "list[Affine]" = []
 
 
 def on_curve(curve: Curve, public_key: bytes) -> bool:
@@ -47,37 +49,56 @@ def _double(point: "Point | None", p: int) -> "Point | None":
     return x3, (alpha * (4 * beta - x3) - 8 * gamma * gamma) % p, z3
 
 
-def _add(point: "Point | None", other: "Point", p: int) -> "Point | None":
+def _add(point: "Point | None", other: "Affine", p: int) -> "Point | None":
+    x2, y2 = other
     if point is None:
-        return other
-    x1, y1, z1 = point  # add-2007-bl, without its doublings
-    x2, y2, z2 = other
+        return x2, y2, 1
+    x1, y1, z1 = point  # madd, by the general formula add-2007-bl with Z2 = 1 and without its doublings
     z11 = z1 * z1 % p
-    z22 = z2 * z2 % p
-    u1 = x1 * z22 % p
-    s1 = y1 * z2 * z22 % p
-    h = (x2 * z11 - u1) % p
-    r = (y2 * z1 * z11 - s1) % p
+    h = (x2 * z11 - x1) % p
+    r = (y2 * z1 % p * z11 - y1) % p
     if h == 0:
         return _double(point, p) if r == 0 else None
     h2 = h * h % p
     h3 = h * h2 % p
-    v = u1 * h2 % p
+    v = x1 * h2 % p
     x3 = (r * r - h3 - 2 * v) % p
-    return x3, (r * (v - x3) - s1 * h3) % p, z1 * z2 * h % p
+    return x3, (r * (v - x3) - y1 * h3) % p, z1 * h % p
 
 
-def _odd_multiples(x: int, y: int, p: int) -> "list[Point]":
+def _affine(points: "list[Point]", p: int) -> "list[Affine]":
+    """Return points with Z = 1, by one inversion for all of them (Montgomery's trick)."""
+    before = []  # the product of every Z before each
+    product = 1
+    for point in points:
+        before.append(product)
+        product = product * point[2] % p
+    product = inverse(product, p)
+    out: "list[Affine]" = []
+    for at in range(len(points) - 1, -1, -1):
+        x, y, z = points[at]
+        one = product * before[at] % p
+        product = product * z % p
+        square = one * one % p
+        out.append((x * square % p, y * square % p * one % p))
+    out.reverse()
+    return out
+
+
+def _odd_multiples(x: int, y: int, p: int) -> "list[Affine]":
     """Return 1, 3, … 15 times a point. No sum here meets infinity: the order is prime and large."""
     point: "Point | None" = (x, y, 1)
     twice = _double(point, p)
     out: "list[Point]" = []
+    if twice is None:
+        return []
+    step = _affine([twice], p)[0]
     for _ in range(TABLE):
-        if point is None or twice is None:
-            return out
+        if point is None:
+            return []
         out.append(point)
-        point = _add(twice, point, p)
-    return out
+        point = _add(point, step, p)
+    return _affine(out, p)
 
 
 def verify(curve: Curve, public_key: bytes, digest: bytes, r: int, s: int) -> bool:
@@ -89,7 +110,7 @@ def verify(curve: Curve, public_key: bytes, digest: bytes, r: int, s: int) -> bo
         return False
     # FIPS 186-5 section 6.4.2, step 2: the leftmost bits of the digest, as many as n has.
     e = int.from_bytes(digest[:size], "big")
-    w = pow(s, n - 2, n)
+    w = inverse(s, n)
     bits = 8 * size + 1
     scalars = (digits(e * w % n, bits), digits(r * w % n, bits))
     if not curve.table:
@@ -107,8 +128,8 @@ def verify(curve: Curve, public_key: bytes, digest: bytes, r: int, s: int) -> bo
             if digit > 0:
                 result = _add(result, tables[which][digit >> 1], p)
             elif digit:
-                x, y, z = tables[which][-digit >> 1]
-                result = _add(result, (x, p - y, z), p)
+                x, y = tables[which][-digit >> 1]
+                result = _add(result, (x, p - y), p)
     if result is None:
         return False
     x, _, z = result

@@ -1,11 +1,13 @@
 """Ed25519 verification in integers (RFC 8032 section 5.1.7), public data only: nothing here needs constant time.
 
 Points are extended twisted Edwards coordinates (Hisil et al. 2008, formulas add-2008-hwcd-3 and dbl-2008-hwcd); table entries are
-(Y-X, Y+X, 2dT) of Z = 1 or (Y-X, Y+X, 2dT, 2Z).
+(Y-X, Y+X, 2dT, 2Z). Division is what costs most on a microcontroller, so nothing is divided by P on the way: 2^255 is 19 modulo P, and
+a number is folded there. Coordinates stay below 2^256 in size, the sums of a formula below 2^266, no product exceeds 2^532; what is
+compared or encoded is reduced.
 """
 
 from ._sha512 import sha512
-from ._wnaf import TABLE, ZERO, digits
+from ._wnaf import TABLE, ZERO, digits, inverse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,20 +23,48 @@ _B = (
     0x6666666666666666666666666666666666666666666666666666666666666658,
 )
 
+_MASK = (1 << 255) - 1
+
 _base: "list[Point]" = []
+
+
+def _fold(v: int) -> int:
+    """Return a congruent number, of 2^255 and 19 times what was above that."""
+    return (v & _MASK) + 19 * (v >> 255)
+
+
+def _product(a: int, b: int) -> int:
+    """Return a coordinate congruent to a * b, for sizes below 2^266."""
+    return _fold(_fold(a * b))
+
+
+def _root_power(z: int) -> int:
+    """Return z to (P - 5) / 8 = 2^252 - 3."""
+    v, ones = z, 1  # v is z to 2^ones - 1
+    for bit in b"\1\1\1\1\0\1\0":  # of 250, below its first
+        w = v
+        for _ in range(ones):
+            w = _product(w, w)
+        v = _product(w, v)
+        ones *= 2
+        if bit:
+            v = _product(_product(v, v), z)
+            ones += 1
+    v = _product(v, v)
+    return _product(_product(v, v), z)
 
 
 def decompress(data: bytes) -> "tuple[int, int] | None":
     """Return the affine point of a canonical encoding (section 5.1.3), None for any other 32 bytes."""
     y = int.from_bytes(data, "little")
     sign = y >> 255
-    y &= (1 << 255) - 1
+    y &= _MASK
     if y >= P:
         return None
     u = (y * y - 1) % P
     v = (_D * y * y + 1) % P
     v3 = v * v * v % P
-    x = u * v3 * pow(u * v3 * v3 * v % P, (P - 5) // 8, P) % P
+    x = u * v3 * _root_power(u * v3 * v3 * v % P) % P
     x2 = v * x * x % P
     if x2 != u:
         if x2 != P - u:
@@ -47,19 +77,19 @@ def decompress(data: bytes) -> "tuple[int, int] | None":
     return x, y
 
 
-def _double(p: "Point") -> "Point":
+def _double(p: "Point", with_t: bool) -> "Point":
+    """Return twice a point; T only when something is added next, doubling does not need it."""
     x, y, z, _ = p
     a = x * x
     b = y * y
     h = a + b
-    e = h - (x + y) * (x + y)
+    e = x + y
+    e = _fold(h - e * e)
     g = a - b
-    f = 2 * z * z + g
-    e %= P
-    g %= P
-    f %= P
-    h %= P
-    return e * f % P, g * h % P, f * g % P, e * h % P
+    f = _fold(2 * z * z + g)
+    g = _fold(g)
+    h = _fold(h)
+    return _product(e, f), _product(g, h), _product(f, g), _product(e, h) if with_t else 0
 
 
 def _add(p: "Point", q: "Point", minus: bool) -> "Point":
@@ -67,26 +97,26 @@ def _add(p: "Point", q: "Point", minus: bool) -> "Point":
     qm, qp, qt, qz = q
     if minus:
         qm, qp, qt = qp, qm, -qt
-    a = (y - x) * qm % P
-    b = (y + x) * qp % P
-    c = t * qt % P
-    d = z * qz % P
+    a = _fold((y - x) * qm)
+    b = _fold((y + x) * qp)
+    c = _fold(t * qt)
+    d = _fold(z * qz)
     e = b - a
     f = d - c
     g = d + c
     h = b + a
-    return e * f % P, g * h % P, f * g % P, e * h % P
+    return _product(e, f), _product(g, h), _product(f, g), _product(e, h)
 
 
 def _cached(p: "Point") -> "Point":
     x, y, z, t = p
-    return y - x, y + x, t * _D2 % P, 2 * z
+    return y - x, y + x, _product(t, _D2), 2 * z
 
 
 def _table(x: int, y: int) -> "list[Point]":
     """Return 1, 3, … 15 times a point, ready to be added."""
-    point = (x, y, 1, x * y % P)
-    twice = _cached(_double(point))
+    point = (x, y, 1, _product(x, y))
+    twice = _cached(_double(point, True))
     out = [_cached(point)]
     for _ in range(TABLE - 1):
         point = _add(point, twice, False)
@@ -110,16 +140,17 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     scalars = (digits(s), digits(k))
     result = (0, 1, 1, 0)
     for at in range(len(scalars[0]) - 1, -1, -1):
-        result = _double(result)
+        added = (scalars[0][at] - ZERO, scalars[1][at] - ZERO)
+        result = _double(result, added != (0, 0))
         for which in (0, 1):
-            digit = scalars[which][at] - ZERO
+            digit = added[which]
             if digit > 0:
                 result = _add(result, tables[which][digit >> 1], False)
             elif digit:
                 result = _add(result, tables[which][-digit >> 1], True)
     x, y, z, _ = result
-    inverse = pow(z, P - 2, P)
-    y = y * inverse % P
-    if x * inverse % P & 1:
+    one = inverse(z % P, P)
+    y = y * one % P
+    if x * one % P & 1:
         y |= 1 << 255
     return y.to_bytes(32, "little") == signature[:32]

@@ -1,4 +1,4 @@
-"""Signed sliding windows: the curves multiply two points at once (Straus), one digit string for each scalar."""
+"""What the curves share: signed sliding windows to multiply two points at once (Straus), and inverses. All of it on public numbers."""
 
 from ..compat import const
 
@@ -22,3 +22,14 @@ def digits(scalar: int, count: int = _DIGITS) -> bytearray:
         out[at] = ZERO + digit
         scalar >>= 1
     return out
+
+
+def inverse(number: int, prime: int) -> int:
+    """Return the inverse of a number in 0..prime-1, 0 for 0: extended Euclid, a tenth of what a power to prime - 2 costs."""
+    rest, other = number, prime
+    factor, last = 1, 0
+    while rest:
+        quotient, remainder = divmod(other, rest)
+        other, rest = rest, remainder
+        last, factor = factor, last - quotient * factor
+    return last % prime
