@@ -53,7 +53,9 @@ def _add(point: "Point | None", other: "Affine", p: int) -> "Point | None":
     x2, y2 = other
     if point is None:
         return x2, y2, 1
-    x1, y1, z1 = point  # madd, by the general formula add-2007-bl with Z2 = 1 and without its doublings
+    x1, y1, z1 = (
+        point  # madd, by the general formula add-2007-bl with Z2 = 1 and without its doublings
+    )
     z11 = z1 * z1 % p
     h = (x2 * z11 - x1) % p
     r = (y2 * z1 % p * z11 - y1) % p

@@ -1,9 +1,9 @@
 """Ed25519 verification in integers (RFC 8032 section 5.1.7), public data only: nothing here needs constant time.
 
 Points are extended twisted Edwards coordinates (Hisil et al. 2008, formulas add-2008-hwcd-3 and dbl-2008-hwcd); table entries are
-(Y-X, Y+X, 2dT, 2Z). Division is what costs most on a microcontroller, so nothing is divided by P on the way: 2^255 is 19 modulo P, and
-a number is folded there. Coordinates stay below 2^256 in size, the sums of a formula below 2^266, no product exceeds 2^532; what is
-compared or encoded is reduced.
+(Y-X, Y+X, 2dT, 2Z). Dividing is what costs most on a microcontroller, twice a multiplication: a number is folded instead, for 2^255 is
+19 modulo P. Once makes the sums of a formula smaller than 2^266, twice makes a coordinate smaller than 2^256; it is written out in
+place, since a call costs a quarter of it. What is compared or encoded is reduced.
 """
 
 from ._sha512 import sha512
@@ -28,30 +28,23 @@ _MASK = (1 << 255) - 1
 _base: "list[Point]" = []
 
 
-def _fold(v: int) -> int:
-    """Return a congruent number, of 2^255 and 19 times what was above that."""
-    return (v & _MASK) + 19 * (v >> 255)
-
-
-def _product(a: int, b: int) -> int:
-    """Return a coordinate congruent to a * b, for sizes below 2^266."""
-    return _fold(_fold(a * b))
-
-
 def _root_power(z: int) -> int:
     """Return z to (P - 5) / 8 = 2^252 - 3."""
+    mask = _MASK
     v, ones = z, 1  # v is z to 2^ones - 1
     for bit in b"\1\1\1\1\0\1\0":  # of 250, below its first
         w = v
         for _ in range(ones):
-            w = _product(w, w)
-        v = _product(w, v)
+            w = w * w
+            w = (w & mask) + 19 * (w >> 255)
+            w = (w & mask) + 19 * (w >> 255)
+        v = w * v % P
         ones *= 2
         if bit:
-            v = _product(_product(v, v), z)
+            v = v * v % P * z % P
             ones += 1
-    v = _product(v, v)
-    return _product(_product(v, v), z)
+    v = v * v % P
+    return v * v % P * z % P
 
 
 def decompress(data: bytes) -> "tuple[int, int] | None":
@@ -80,46 +73,73 @@ def decompress(data: bytes) -> "tuple[int, int] | None":
 def _double(p: "Point", with_t: bool) -> "Point":
     """Return twice a point; T only when something is added next, doubling does not need it."""
     x, y, z, _ = p
+    mask = _MASK
     a = x * x
     b = y * y
     h = a + b
     e = x + y
-    e = _fold(h - e * e)
+    e = h - e * e
     g = a - b
-    f = _fold(2 * z * z + g)
-    g = _fold(g)
-    h = _fold(h)
-    return _product(e, f), _product(g, h), _product(f, g), _product(e, h) if with_t else 0
+    f = 2 * z * z + g
+    e = (e & mask) + 19 * (e >> 255)
+    g = (g & mask) + 19 * (g >> 255)
+    f = (f & mask) + 19 * (f >> 255)
+    h = (h & mask) + 19 * (h >> 255)
+    x = e * f
+    y = g * h
+    z = f * g
+    x = (x & mask) + 19 * (x >> 255)
+    y = (y & mask) + 19 * (y >> 255)
+    z = (z & mask) + 19 * (z >> 255)
+    x = (x & mask) + 19 * (x >> 255)
+    y = (y & mask) + 19 * (y >> 255)
+    z = (z & mask) + 19 * (z >> 255)
+    return x, y, z, e * h % P if with_t else 0
 
 
-def _add(p: "Point", q: "Point", minus: bool) -> "Point":
+def _add(p: "Point", q: "Point", minus: bool, with_t: bool) -> "Point":
+    """Return the sum of a point and a table entry, or their difference."""
     x, y, z, t = p
     qm, qp, qt, qz = q
+    mask = _MASK
     if minus:
         qm, qp, qt = qp, qm, -qt
-    a = _fold((y - x) * qm)
-    b = _fold((y + x) * qp)
-    c = _fold(t * qt)
-    d = _fold(z * qz)
+    a = (y - x) * qm
+    b = (y + x) * qp
+    c = t * qt
+    d = z * qz
     e = b - a
     f = d - c
     g = d + c
     h = b + a
-    return _product(e, f), _product(g, h), _product(f, g), _product(e, h)
+    e = (e & mask) + 19 * (e >> 255)
+    g = (g & mask) + 19 * (g >> 255)
+    f = (f & mask) + 19 * (f >> 255)
+    h = (h & mask) + 19 * (h >> 255)
+    x = e * f
+    y = g * h
+    z = f * g
+    x = (x & mask) + 19 * (x >> 255)
+    y = (y & mask) + 19 * (y >> 255)
+    z = (z & mask) + 19 * (z >> 255)
+    x = (x & mask) + 19 * (x >> 255)
+    y = (y & mask) + 19 * (y >> 255)
+    z = (z & mask) + 19 * (z >> 255)
+    return x, y, z, e * h % P if with_t else 0
 
 
 def _cached(p: "Point") -> "Point":
     x, y, z, t = p
-    return y - x, y + x, _product(t, _D2), 2 * z
+    return y - x, y + x, t * _D2 % P, 2 * z
 
 
 def _table(x: int, y: int) -> "list[Point]":
     """Return 1, 3, … 15 times a point, ready to be added."""
-    point = (x, y, 1, _product(x, y))
+    point = (x, y, 1, x * y % P)
     twice = _cached(_double(point, True))
     out = [_cached(point)]
     for _ in range(TABLE - 1):
-        point = _add(point, twice, False)
+        point = _add(point, twice, False, True)
         out.append(_cached(point))
     return out
 
@@ -144,10 +164,9 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         result = _double(result, added != (0, 0))
         for which in (0, 1):
             digit = added[which]
-            if digit > 0:
-                result = _add(result, tables[which][digit >> 1], False)
-            elif digit:
-                result = _add(result, tables[which][-digit >> 1], True)
+            if digit:
+                entry = tables[which][abs(digit) >> 1]
+                result = _add(result, entry, digit < 0, which == 0 and added[1] != 0)
     x, y, z, _ = result
     one = inverse(z % P, P)
     y = y * one % P

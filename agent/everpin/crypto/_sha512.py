@@ -100,26 +100,34 @@ def _compress(h: "list[int]", block: bytearray) -> None:
     """Take one block into the state `h` (section 6.4.2)."""
     w = _words(block, 0, 16)
     a, b, c, d, e, f, g, i = h
+    bc = b ^ c
     for t in range(80):
+        # Rotations of 64 bits are shifts of 128. What they leave above is cut off with the sums: additions carry upward only.
         if t >= 16:
             # The schedule is a ring: word t replaces word t - 16.
             x = w[(t - 15) & 15]
             y = w[(t - 2) & 15]
-            x = (x >> 1 | x << 63) ^ (x >> 8 | x << 56) ^ x >> 7
-            y = (y >> 19 | y << 45) ^ (y >> 61 | y << 3) ^ y >> 6
-            w[t & 15] = (w[t & 15] + w[(t - 7) & 15] + (x & _M) + (y & _M)) & _M
-        s = e | e << 64  # rotations of 64 bits as shifts of 128
-        s = (s >> 14 ^ s >> 18 ^ s >> 41) & _M
-        k = int.from_bytes(_K[8 * t : 8 * t + 8], "big")
-        one = i + s + (e & f ^ (e ^ _M) & g) + k + w[t & 15]
+            xx = x | x << 64
+            yy = y | y << 64
+            w[t & 15] = (
+                w[t & 15]
+                + w[(t - 7) & 15]
+                + (xx >> 1 ^ xx >> 8 ^ x >> 7)
+                + (yy >> 19 ^ yy >> 61 ^ y >> 6)
+            ) & _M
+        s = e | e << 64
+        one = i + (s >> 14 ^ s >> 18 ^ s >> 41) + (g ^ e & (f ^ g)) + w[t & 15]
+        one += int.from_bytes(_K[8 * t : 8 * t + 8], "big")
         s = a | a << 64
-        s = (s >> 28 ^ s >> 34 ^ s >> 39) & _M
+        # Maj(a, b, c) of section 4.1.3 is b ^ ((a ^ b) & (b ^ c)); this round's a ^ b is the next one's b ^ c.
+        ab = a ^ b
+        two = (s >> 28 ^ s >> 34 ^ s >> 39) + (b ^ ab & bc)
+        bc = ab
         i = g
         g = f
         f = e
         e = (d + one) & _M
         d = c
-        two = s + (a & b ^ a & c ^ b & c)
         c = b
         b = a
         a = (one + two) & _M
