@@ -70,17 +70,9 @@ def decompress(data: bytes) -> "tuple[int, int] | None":
     return x, y
 
 
-def _double(p: "Point", with_t: bool) -> "Point":
-    """Return twice a point; T only when something is added next, doubling does not need it."""
-    x, y, z, _ = p
+def _point(e: int, f: int, g: int, h: int, with_t: bool) -> "Point":
+    """Return what both formulas end with: E F, G H, F G and E H."""
     mask = _MASK
-    a = x * x
-    b = y * y
-    h = a + b
-    e = x + y
-    e = h - e * e
-    g = a - b
-    f = 2 * z * z + g
     e = (e & mask) + 19 * (e >> 255)
     g = (g & mask) + 19 * (g >> 255)
     f = (f & mask) + 19 * (f >> 255)
@@ -97,11 +89,23 @@ def _double(p: "Point", with_t: bool) -> "Point":
     return x, y, z, e * h % P if with_t else 0
 
 
+def _double(p: "Point", with_t: bool) -> "Point":
+    """Return twice a point; T only when something is added next, doubling does not need it."""
+    x, y, z, _ = p
+    a = x * x
+    b = y * y
+    h = a + b
+    e = x + y
+    e = h - e * e
+    g = a - b
+    f = 2 * z * z + g
+    return _point(e, f, g, h, with_t)
+
+
 def _add(p: "Point", q: "Point", minus: bool, with_t: bool) -> "Point":
     """Return the sum of a point and a table entry, or their difference."""
     x, y, z, t = p
     qm, qp, qt, qz = q
-    mask = _MASK
     if minus:
         qm, qp, qt = qp, qm, -qt
     a = (y - x) * qm
@@ -112,20 +116,7 @@ def _add(p: "Point", q: "Point", minus: bool, with_t: bool) -> "Point":
     f = d - c
     g = d + c
     h = b + a
-    e = (e & mask) + 19 * (e >> 255)
-    g = (g & mask) + 19 * (g >> 255)
-    f = (f & mask) + 19 * (f >> 255)
-    h = (h & mask) + 19 * (h >> 255)
-    x = e * f
-    y = g * h
-    z = f * g
-    x = (x & mask) + 19 * (x >> 255)
-    y = (y & mask) + 19 * (y >> 255)
-    z = (z & mask) + 19 * (z >> 255)
-    x = (x & mask) + 19 * (x >> 255)
-    y = (y & mask) + 19 * (y >> 255)
-    z = (z & mask) + 19 * (z >> 255)
-    return x, y, z, e * h % P if with_t else 0
+    return _point(e, f, g, h, with_t)
 
 
 def _cached(p: "Point") -> "Point":
