@@ -1,6 +1,7 @@
 """MicroPython for the tests: where it is, and the agent as it goes onto a board: compiled, beside a small heap."""
 
 import ast
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -63,8 +64,12 @@ def build(target: Path) -> int:
     return total
 
 
-def run(program: str, built: Path, data: Path, module: str) -> subprocess.CompletedProcess[str]:
-    """Run one file of device tests in a fresh process, in `HEAP_BYTES` beside its code."""
+def run(program: str, built: Path, data: Path, module: str) -> dict[str, str]:
+    """Return {function: error} of a file of device tests; what no function can be blamed for stands at "crash".
+
+    Each function has a fresh process with `HEAP_BYTES` beside the code: a heap in which other tests have left names and
+    numbers between its blocks says little about the room that a board has.
+    """
     env = {
         **os.environ,
         "MICROPYPATH": f"{built}:.frozen",
@@ -72,11 +77,11 @@ def run(program: str, built: Path, data: Path, module: str) -> subprocess.Comple
         "EVERPIN_TEST_FILE": module,
     }
 
-    def start(heap: str, code: str) -> subprocess.CompletedProcess[str]:
+    def start(heap: str, code: str, name: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [program, "-X", f"heapsize={heap}", "-c", code],
             check=False,
-            env=env,
+            env={**env, "EVERPIN_TEST_NAME": name},
             cwd=built,  # nothing of this folder is found by name before what was built
             capture_output=True,
             text=True,
@@ -85,8 +90,16 @@ def run(program: str, built: Path, data: Path, module: str) -> subprocess.Comple
 
     measured = start(_ROOMY, _MEASURE)
     if measured.returncode:
-        return measured
-    return start(str(HEAP_BYTES + int(measured.stdout)), "import run_file")
+        return {"crash": measured.stderr}
+    heap = str(HEAP_BYTES + int(measured.stdout))
+    found: dict[str, str] = {}
+    for name in functions(DEVICE_TESTS / f"{module}.py"):
+        done = start(heap, "import run_file", name)
+        rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        found.update({row["test"]: row["error"] for row in rows if "test" in row})
+        if {"done": True} not in rows:
+            found["crash"] = f"{name}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
+    return found
 
 
 def functions(path: Path) -> list[str]:

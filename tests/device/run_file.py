@@ -1,4 +1,6 @@
-"""Runs one file of device tests under MicroPython: the file is named by EVERPIN_TEST_FILE. A JSON line for each function."""
+"""Runs one file of device tests under MicroPython: the file is named by EVERPIN_TEST_FILE, of it one function by
+EVERPIN_TEST_NAME or all. A JSON line for each function.
+"""
 
 import gc
 import json
@@ -10,8 +12,9 @@ import sys
 gc.threshold(256)
 module = __import__(os.getenv("EVERPIN_TEST_FILE"))
 gc.threshold(-1)
+only = os.getenv("EVERPIN_TEST_NAME")
 for name in sorted(dir(module)):
-    if name.startswith("test_"):
+    if name == only or (not only and name.startswith("test_")):
         gc.collect()
         error = ""
         try:
