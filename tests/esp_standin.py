@@ -44,6 +44,8 @@ CHIP_IDS = {"esp32s3": 9, "esp32c3": 5}
 # The registers of the chip's SPI controller: a command to the flash is given by them.
 SPI = 0x3FF42000
 SPI_COMMAND, SPI_USR2, SPI_W0 = SPI, SPI + 0x24, SPI + 0x80
+# It pulls the reset line at each try, so a board that gets its power meanwhile comes up in its boot loader.
+_ESPTOOL_TRIES_EVERY_S = 1.5
 READ_ID, FLASH_ID = 0x9F, 0x1640EF  # 2 to the 0x16 bytes: 4 MB
 
 
@@ -154,6 +156,7 @@ class MicroPython:
         settings[3] |= termios.ISIG
         termios.tcsetattr(inner, termios.TCSANOW, settings)
         env = environment(flash, offset, size) | {"EVERPIN_TTY": os.ttyname(inner)}
+        env["EVERPIN_RTC"] = str(flash.with_suffix(".rtc"))
         if with_main:
             env["EVERPIN_MAIN"] = "1"
         self._process = subprocess.Popen(
@@ -189,12 +192,17 @@ class Board:
         chip: str = "esp32",
         worn: bool = False,
         deaf: bool = False,
+        switch: Path | None = None,
     ) -> None:
+        """`switch`: a file that says "on" or "off", the board's power; without one it is on."""
         self.flash = folder / "board.flash"
         if not self.flash.exists():
             self.flash.write_bytes(b"\xff" * FLASH_BYTES)
         self._program, self._place = program, place
         self._chip, self._worn, self._deaf = chip, worn, deaf
+        self._switch, self._powered = switch, switch is None
+        self._asked_at = 0.0
+        self.flash.with_suffix(".rtc").write_bytes(b"")
         self.writes: list[tuple[int, int]] = []
         self.console = b""
         self._raw = False
@@ -225,6 +233,7 @@ class Board:
         with selectors.DefaultSelector() as ready:
             ready.register(self._serial, selectors.EVENT_READ)
             while not self._stop.is_set():
+                self._look_at_switch()
                 inner = self._running.terminal if self._running is not None else None
                 if inner is not None:
                     ready.register(inner, selectors.EVENT_READ)
@@ -236,8 +245,25 @@ class Board:
                 self._hear()
         self._leave()
 
+    def _look_at_switch(self) -> None:
+        if self._switch is None:
+            return
+        powered = self._switch.exists() and self._switch.read_text() == "on"
+        if powered == self._powered:
+            return
+        self._powered = powered
+        self._leave()
+        if not powered:
+            self._asked_at = 0.0
+            # A board without its power forgets the time of day.
+            self.flash.with_suffix(".rtc").write_bytes(b"")
+        elif time.monotonic() - self._asked_at > _ESPTOOL_TRIES_EVERY_S:
+            self._start(True)
+
     def _take(self, data: bytes) -> None:
-        if self._deaf:
+        if SYNC_PACKET in data and not self._powered:
+            self._asked_at = time.monotonic()
+        if self._deaf or not self._powered:
             return
         if SYNC_PACKET in data and (self._running is not None or self._loader is None):
             self._leave()

@@ -1,10 +1,12 @@
 """Starts MicroPython on a flash file as an ESP32 does: its littlefs at /, then boot.py and, where nobody is at the REPL, main.py.
 
-Run by MicroPython with -i, its settings in the environment: EVERPIN_FLASH (a file), EVERPIN_OFFSET, EVERPIN_BYTES.
+Run by MicroPython with -i, its settings in the environment: EVERPIN_FLASH (a file), EVERPIN_OFFSET, EVERPIN_BYTES, and
+EVERPIN_RTC, a file that keeps how far its clock is ahead, where it has one.
 """
 
 import os
 import sys
+import time
 
 import vfs
 
@@ -50,6 +52,18 @@ class Flash:
 class Machine:
     """What `machine` offers of a board."""
 
+    class RTC:
+        """The time of day, kept over resets."""
+
+        @staticmethod
+        def datetime(fields):
+            """Set it."""
+            year, month, day, _, hour, minute, second, _ = fields
+            wanted = Time.host.mktime((year, month, day, hour, minute, second, 0, 0))
+            rtc.seek(0)
+            rtc.write(b"%-20d" % (wanted - int(Time.host.time())))
+            rtc.flush()
+
     @staticmethod
     def reset():
         """End this process with a status of its own: whoever started it starts it again, with main.py."""
@@ -79,6 +93,28 @@ class Network:
             return True
 
 
+class Time:
+    """`time` with the time of day that the board was told; without that, what the host says."""
+
+    # main.py runs in these globals and names `time` what it imports: the host's is kept here.
+    host = time
+
+    def __init__(self, ahead):
+        self._ahead = ahead
+
+    def __getattr__(self, name):
+        return getattr(Time.host, name)
+
+    def time(self):
+        """Return it."""
+        return Time.host.time() + self._ahead
+
+
+# Opened before the board's own file system is all that there is.
+rtc = open(os.getenv("EVERPIN_RTC"), "r+b") if os.getenv("EVERPIN_RTC") else None  # noqa: SIM115 - open as long as the board runs
+told = rtc.read(20) if rtc else b""
+if told:
+    sys.modules["time"] = Time(int(told))
 flash = Flash(
     os.getenv("EVERPIN_FLASH"), int(os.getenv("EVERPIN_OFFSET")), int(os.getenv("EVERPIN_BYTES"))
 )

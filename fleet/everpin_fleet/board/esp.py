@@ -34,18 +34,21 @@ _ERRORS = (
 
 
 class Esptool:
-    """esptool on one port, for one kind of board."""
+    """esptool on one port, for one kind of board; `stay`: the chip stays in its boot loader, where nothing of the board runs."""
 
-    def __init__(self, port: str, board: Board, baud: int, silent_s: float) -> None:
+    def __init__(
+        self, port: str, board: Board, baud: int, silent_s: float, stay: bool = False
+    ) -> None:
         self.port = port
         self._board = board
         self._baud = baud
         self._silent_s = silent_s
+        self._after = ["--after", "no-reset"] if stay else []
 
     def argv(self, *command: str) -> list[str]:
         """Return the command line of one esptool command."""
         return tools.command(
-            "esptool", "--chip", self._board.chip, "--port", self.port, "--baud", str(self._baud), *command
+            "esptool", "--chip", self._board.chip, "--port", self.port, "--baud", str(self._baud), *self._after, *command
         )  # fmt: skip
 
     def _run(self, tell: tools.Tell, *command: str) -> str:

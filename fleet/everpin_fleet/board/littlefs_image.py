@@ -1,6 +1,8 @@
 """A littlefs as MicroPython reads it, made from files; and what the first two blocks of one on a board tell."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import littlefs
 
@@ -77,24 +79,56 @@ def told(groups: Groups) -> str:
     return ", ".join(parts) + " bytes"
 
 
-def contents(image: bytes, where: str) -> dict[str, int]:
-    """Return {path: bytes} of an image."""
+@contextmanager
+def _mounted(image: bytes, where: str) -> Iterator[tuple[littlefs.LittleFS, bytearray]]:
+    """Give an image's file system, and the bytes that it changes; raise `OperatorError`."""
     if not is_littlefs(image) or len(image) % BLOCK:
         raise OperatorError("this is no image of a littlefs", where, "everpin provision makes one")
+    held = bytearray(image)
     try:
         # 0: whatever is there.
-        system = _open(littlefs.UserContext(buffer=bytearray(image)), len(image) // BLOCK, 0)
+        system = _open(littlefs.UserContext(buffer=held), len(image) // BLOCK, 0)
         system.mount()
-        found = {}
-        for folder, _, names in system.walk("/"):
-            for name in names:
-                path = (folder.rstrip("/") + "/" + name).lstrip("/")
-                found[path] = system.stat(path).size
+        yield system, held
     except littlefs.LittleFSError as error:
+        if error.code == _NO_SPACE:
+            raise OperatorError("the file system is full", where) from None
         raise OperatorError(
             f"this image is damaged ({error})", where, "make it anew with everpin provision"
         ) from None
+
+
+def contents(image: bytes, where: str) -> dict[str, int]:
+    """Return {path: bytes} of an image."""
+    found = {}
+    with _mounted(image, where) as (system, _):
+        for path, _, names in system.walk("/"):
+            for name in names:
+                inside = (path.rstrip("/") + "/" + name).lstrip("/")
+                found[inside] = system.stat(inside).size
     return found
+
+
+def folder(image: bytes, path: str, where: str) -> dict[str, bytes]:
+    """Return {name: content} of the files in one folder of an image."""
+    found = {}
+    with _mounted(image, where) as (system, _):
+        for name in system.listdir(path):
+            with system.open(f"{path}/{name}", "rb") as file:
+                found[name] = file.read()
+    return found
+
+
+def with_folder(image: bytes, path: str, files: dict[str, bytes], where: str) -> bytes:
+    """Return an image in which one folder holds these files, and no others."""
+    with _mounted(image, where) as (system, held):
+        for name in system.listdir(path):
+            system.remove(f"{path}/{name}")
+        for name, data in files.items():
+            with system.open(f"{path}/{name}", "wb") as file:
+                file.write(data)
+        system.unmount()
+        return bytes(held)
 
 
 def is_littlefs(start: bytes) -> bool:

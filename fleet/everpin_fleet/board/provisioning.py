@@ -12,7 +12,8 @@ from .boards import BLOCK, BOARDS, DEFAULT_FLASH, flash_bytes
 
 # Where the device's folder lies on the board.
 DEVICE = "device"
-_ON_BOARD = Path(__file__).resolve().parent / "on_board"
+# What runs there.
+PROGRAMS = sorted((Path(__file__).resolve().parent / "on_board").glob("*.py"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def _agent_groups(request: Request) -> littlefs_image.Groups:
         code = agent_files.compiled(agent_files.installed(), BOARDS[request.board].march)
         groups["agent"] = {"lib/" + name: data for name, data in code.items()}
     if request.agent != "none":
-        groups["programs"] = {p.name: p.read_bytes() for p in sorted(_ON_BOARD.glob("*.py"))}
+        groups["programs"] = {path.name: path.read_bytes() for path in PROGRAMS}
     if request.main is not None:
         groups["programs"]["main.py"] = files.read(request.main)
     return groups

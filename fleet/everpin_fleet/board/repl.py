@@ -1,5 +1,6 @@
 """MicroPython on a board, by mpremote: copying files, a soft reset, and what the board says of itself."""
 
+import datetime
 import json
 import re
 import time
@@ -127,6 +128,11 @@ class Repl:
     def copy(self, folder: Path, tell: tools.Tell) -> None:
         """Copy a folder's content to the board."""
         self._run(tell, *self.copy_command(folder))
+
+    def set_clock(self, now: datetime.datetime, tell: tools.Tell) -> None:
+        """Set the board's clock, which it keeps over a reset and not without power (MicroPython, machine.RTC)."""
+        fields = (now.year, now.month, now.day, 0, now.hour, now.minute, now.second, 0)
+        self._run(tell, "exec", f"import machine; machine.RTC().datetime({fields})")
 
     def reset(self, tell: tools.Tell) -> None:
         """Start the board anew, with its main.py."""
