@@ -15,6 +15,8 @@ import pytest
 from everpin_hil import bench, cli, endure, judge, mutants, page, scenario, tape
 from everpin_hil.judge import Case
 from everpin_hil.scenario import ScenarioError
+from everpin_hil.targets import NoTarget, TargetFailed
+from everpin_hil.targets.machines import Played, in_order
 from everpin_sim import micropython
 
 AGENT = Path(__file__).resolve().parent.parent / "agent"
@@ -204,6 +206,51 @@ def test_on_micropython_the_same_happens() -> None:
     cases = bench.run([scenario.load(name) for name in SOME], "unix", 7, AGENT)
     assert [f"{case.scenario}: {case.failures}" for case in cases if not case.ok] == []
     assert all(case.heap and case.heap > 10_000 for case in cases)
+
+
+def machines(target: str, names: list[str], seed: int = 7, agent: Path = AGENT) -> list[Case]:
+    """Return the cases on an emulated target; skip where it cannot be built."""
+    try:
+        return bench.run([scenario.load(name) for name in names], target, seed, agent)
+    except NoTarget as lacking:
+        pytest.skip(str(lacking))
+
+
+@pytest.mark.parametrize("target", ["mcu", "pi"])
+def test_on_an_emulated_machine_the_same_happens(target: str) -> None:
+    # What a board's floats of 24 bits do to waiting shows after years alone.
+    names = [*SOME, "years-without-a-reboot"]
+    cases = machines(target, names)
+    assert [f"{case.scenario}: {case.failures}" for case in cases if not case.ok] == []
+    assert [case.scenario for case in cases] == names
+    assert all(case.facts[-1]["took"] > 0 for case in cases)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", ["mcu", "pi"])
+def test_on_an_emulated_machine_all_scenarios_hold(target: str) -> None:
+    cases = machines(target, scenario.names())
+    assert [f"{case.scenario}: {case.failures}" for case in cases if not case.ok] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", ["mcu", "pi"])
+def test_with_a_check_taken_away_an_emulated_machine_fails_too(target: str) -> None:
+    with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
+        (case,) = machines(target, ["stolen-retired-key"], agent=copy)
+    assert case.intruders and not case.ok
+
+
+def test_a_tape_that_did_not_end_is_told_behind_those_before_it() -> None:
+    def play(number: int) -> Played:
+        facts = [{"f": "boot", "s": number}, {"f": "end", "s": number}]
+        return Played(facts[: 2 - (number == 1)], "the machine went away" if number == 1 else "")
+
+    found = []
+    with pytest.raises(TargetFailed, match="went away"):
+        for fact in in_order(3, play):
+            found.append((fact["s"], fact["f"]))
+    assert found == [(0, "boot"), (0, "end"), (1, "boot")]
 
 
 @pytest.mark.long

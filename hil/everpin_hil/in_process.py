@@ -7,8 +7,9 @@ from .judge import Fact
 from .tape import Tape
 
 if TYPE_CHECKING:
-    from .device import world
+    from .device import play_main, world
 else:
+    import play_main
     import world
 
 
@@ -37,7 +38,7 @@ def facts(tape: Tape) -> list[Fact]:
     found: list[Fact] = []
     now: int = tape.said["start"]
     try:
-        made = world.World(tape.said, tape.files.__getitem__, found.append)
+        made = world.World(tape.said, tape.files.__getitem__, found.append, play_main.memory())
         for step in tape.said["steps"]:
             made.act(step)
             now = made.now

@@ -83,9 +83,13 @@ class Case:
         }
 
 
+# Of a fact, what is no part of what happened: heap, index of the tape, seconds that the target took.
+OF_THE_TARGET = ("heap", "s", "took")
+
+
 def trace(facts: list[Fact]) -> str:
     """Return a digest of what happened; equal ones are the same run, whatever the target's heap."""
-    plain = [{k: v for k, v in fact.items() if k not in ("heap", "s")} for fact in facts]
+    plain = [{k: v for k, v in fact.items() if k not in OF_THE_TARGET} for fact in facts]
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -94,7 +98,7 @@ def divergence(one: list[Fact], other: list[Fact]) -> str:
     """Return the first fact in which two runs differ, "" when they are the same."""
     for at in range(max(len(one), len(other))):
         left, right = (
-            {k: v for k, v in items[at].items() if k not in ("heap", "s")}
+            {k: v for k, v in items[at].items() if k not in OF_THE_TARGET}
             if at < len(items)
             else None
             for items in (one, other)

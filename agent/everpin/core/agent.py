@@ -323,7 +323,7 @@ class Agent:
         self.tell(now, source)
         plan = self._schedule
         self._uptime = None if uptime is None else int(uptime)
-        plan.advance(uptime if uptime is not None else float(now or 0))
+        plan.advance(uptime if uptime is not None else now or 0)
         if self.state == state.ONLINE:
             if self._reconnect or plan.rescue_due():
                 self._turn(state.CLOSE)

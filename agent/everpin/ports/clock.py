@@ -8,6 +8,8 @@ if TYPE_CHECKING:
 
 # MicroPython boards count from 2000-01-01, its unix port and CPython from 1970. Times of everpin are Unix seconds.
 _EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+# In so many milliseconds a float of 24 bits counts each.
+_EXACT_MS = 1 << 23
 _ticks_ms: "Any" = getattr(time, "ticks_ms", None)
 
 
@@ -24,13 +26,17 @@ class Clock:
         return int(time.time()) + _EPOCH, self._source
 
     def uptime(self) -> float:
-        """Return monotonic seconds; asked at least every few days, for MicroPython's ticks wrap."""
+        """Return monotonic seconds; asked at least every few days, for MicroPython's ticks wrap.
+
+        After two hours of counting ticks they are whole ones, as an integer: a board's floats have 24 bits, which after two years
+        tell no seconds apart.
+        """
         if _ticks_ms is None:
             return time.monotonic()
         ticks = _ticks_ms()
         self._uptime_ms += time.ticks_diff(ticks, self._ticks)  # type: ignore[attr-defined]
         self._ticks = ticks
-        return self._uptime_ms / 1000
+        return self._uptime_ms / 1000 if self._uptime_ms < _EXACT_MS else self._uptime_ms // 1000
 
 
 def sleep(seconds: float) -> None:

@@ -1,9 +1,12 @@
 """The agent on this board: its device folder, its flash on either medium, its phases, and files passed through the board's window."""
 
+import io
 import json
 import os
+import sys
 
 import board
+import vfs
 
 FOLDER = "/device"
 _SECTORS = "/device/sectors"
@@ -102,6 +105,42 @@ def _log(event):
 
 
 # ---- files through the window: for each one the length of its name, the name, the length of its data, the data; a zero at the end --
+
+
+class _Window:
+    """The window's files as a file system that is only read, programs among them."""
+
+    def __init__(self):
+        self._files = dict(files())
+
+    def mount(self, readonly, mkfs):
+        """Be mounted."""
+
+    def umount(self):
+        """Be unmounted."""
+
+    def stat(self, path):
+        """Return what os.stat returns."""
+        name = path.lstrip("/")
+        if name in self._files:
+            return (0x8000, 0, 0, 0, 0, 0, len(self._files[name]), 0, 0, 0)
+        if name and not any(item.startswith(name + "/") for item in self._files):
+            raise OSError(2)  # ENOENT
+        return (0x4000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+    def open(self, path, mode):
+        """Open a file to read it."""
+        if "w" in mode or "a" in mode or "+" in mode:
+            raise OSError(30)  # EROFS
+        self.stat(path)
+        data = self._files[path.lstrip("/")]
+        return io.BytesIO(data) if "b" in mode else io.StringIO(bytes(data).decode())
+
+
+def mount_window(where):
+    """Mount the files of the window; programs are found there."""
+    vfs.mount(_Window(), where)
+    sys.path.append(where)
 
 
 class _Image:

@@ -122,6 +122,11 @@ class Bench:
         finally:
             machine.kill()
 
+    def renew(self) -> None:
+        """Put another board in its place, whose flash is erased and has no littlefs yet."""
+        self.part.write(0, b"\xff" * self.part.layout["FLASH_BYTES"])
+        self.part.page.first_boot = 1
+
     def pass_files(self, files: Mapping[str, bytes]) -> None:
         """Put files into the board's window."""
         self.part.pass_files(files)

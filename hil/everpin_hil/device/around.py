@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class Stuck(Exception):
+    """The device does something for ever without time going on."""
+
+
 class Around:
     """The surroundings that a tape describes and its steps change; the device in them is `world.World`'s."""
 

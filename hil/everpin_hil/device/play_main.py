@@ -9,13 +9,18 @@ import json
 import os
 import sys
 
+from everpin.core.store import REGION_BYTES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from everpin_hil.device import world
+    from everpin_hil.device.fused import FusedFlash
+    from everpin_sim.device.cutflash import CutFlash
 else:
     import world
+    from cutflash import CutFlash
 
 
 class _Files:
@@ -33,8 +38,15 @@ class _Files:
         return self._held[name]
 
 
-def play(folder: str, number: int) -> None:
-    """Play one tape."""
+def memory() -> "CutFlash":
+    """Return erased flash in memory."""
+    made = CutFlash(REGION_BYTES)
+    made.log = None
+    return made
+
+
+def play(folder: str, number: int, flash: "CutFlash | FusedFlash") -> None:
+    """Play one tape on erased flash."""
 
     def tell(fact: "dict[str, Any]") -> None:
         fact["s"] = number
@@ -44,7 +56,7 @@ def play(folder: str, number: int) -> None:
         tape = json.load(file)
     now = tape["start"]
     try:
-        made = world.World(tape, _Files(folder), tell)
+        made = world.World(tape, _Files(folder), tell, flash)
         for step in tape["steps"]:
             made.act(step)
             now = made.now
@@ -65,4 +77,4 @@ def play(folder: str, number: int) -> None:
 
 if __name__ == "__main__":
     for _number, _folder in enumerate(sys.argv[1:]):
-        play(_folder, _number)
+        play(_folder, _number, memory())

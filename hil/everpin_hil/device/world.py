@@ -9,21 +9,23 @@ from binascii import unhexlify
 from everpin.core import eat, report, sealing, topics, verdict
 from everpin.core.agent import Agent
 from everpin.core.errors import PeerError
-from everpin.core.store import REGION_BYTES, Store, provision
+from everpin.core.store import Store, provision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from everpin_hil.device.around import Around
+    from everpin_hil.device.around import Around, Stuck
+    from everpin_hil.device.fused import FusedFlash
     from everpin_hil.device.seeded import Random, Signatures
     from everpin_sim.device.cutflash import CutFlash, PowerCut
 
+    Fused = CutFlash | FusedFlash
     Tell = Callable[[dict[str, Any]], None]
 else:
-    from around import Around
-    from cutflash import CutFlash, PowerCut
+    from around import Around, Stuck
+    from cutflash import PowerCut
     from seeded import Random, Signatures
 
 # Seconds that a visit to a carrier takes.
@@ -46,15 +48,15 @@ _TOLD = (
 )
 
 
-class Stuck(Exception):
-    """The device does something for ever without time going on."""
-
-
 class World(Around):
-    """One device and all that is around it. `tell` gets each fact; `files` reads a file of the tape."""
+    """One device and all that is around it. `tell` gets each fact; `files` reads a file of the tape; `flash` is the erased medium."""
 
     def __init__(
-        self, tape: "dict[str, Any]", files: "Callable[[str], bytes]", tell: "Tell"
+        self,
+        tape: "dict[str, Any]",
+        files: "Callable[[str], bytes]",
+        tell: "Tell",
+        flash: "Fused",
     ) -> None:
         Around.__init__(self, tape, files)
         self._say = tell
@@ -62,8 +64,7 @@ class World(Around):
         self._look_s: int = tape["look_s"]  # between two looks at a live session
         self._reboots_s: int = tape["reboots_s"]  # 0: it runs on
         Signatures().use()
-        self.flash = CutFlash(REGION_BYTES)
-        self.flash.log = None
+        self.flash = flash
         self._key = unhexlify(tape["device_key"])
         provision(self.flash, files(tape["factory"]), b"")
         self._power = True
@@ -211,7 +212,7 @@ class World(Around):
     def _step(self) -> int:
         """Do what the agent says; return the seconds until it is asked again."""
         now, source = self._time()
-        action = self.agent.poll(now, source, float(self.now - self._booted))
+        action = self.agent.poll(now, source, self.now - self._booted)
         wait = 0
         if action[0] == "pinned":
             self._dial(action[1], action[2])
