@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from everpin.ports.device import Device
 from everpin_hil import bench, cli, endure, judge, mutants, page, scenario, tape
 from everpin_hil.judge import Case
 from everpin_hil.scenario import ScenarioError
@@ -300,6 +301,56 @@ def test_with_a_check_taken_away_in_a_copy_it_exits_1_and_says_how_to_see_it_aga
     failure = ElementTree.parse(report / "junit.xml").find(".//failure")  # noqa: S314 - our own
     assert failure is not None and "hil replay" in (failure.text or "")
     assert (report / "stolen-retired-key.core.facts.jsonl").exists()
+
+
+def test_a_run_that_was_ended_goes_on_and_plays_again_what_another_agent_did(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from everpin_hil import targets
+
+    played: list[str] = []
+
+    class Seen(targets.Core):
+        def play(self, folders: list[Path], agent: Path) -> Any:
+            played.extend(folder.name for folder in folders)
+            return super().play(folders, agent)
+
+    monkeypatch.setitem(targets.TARGETS, "core", Seen)
+    chosen = [item for name in SOME for item in ("--scenario", name)]
+    assert said(capsys, "run", *chosen[:4], "--report", str(tmp_path))[0] == 0
+    with (tmp_path / "facts.jsonl").open("a") as file:
+        file.write('\n{"key": "half a li')
+    status, whole, _ = said(capsys, "run", *chosen, "--report", str(tmp_path), "--resume")
+    assert status == 0 and played == SOME
+    assert said(capsys, "run", *chosen)[1].splitlines()[:-1] == whole.splitlines()[:-1]
+    assert len(lines((tmp_path / "cases.jsonl").read_text("utf-8"))) == len(SOME) + 1
+    played.clear()
+    with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
+        argv = ["run", *chosen[:2], "--report", str(tmp_path), "--resume", "--agent", str(copy)]
+        assert said(capsys, *argv)[0] == 0
+    assert played == SOME[:1], "what another agent did says nothing of this one"
+    assert said(capsys, "run", "--resume")[0] == 2
+
+
+def test_the_first_failure_freezes_the_device_as_it_stood(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    into = tmp_path / "frozen"
+    names = ["dst-x3", "stolen-retired-key", "vedge-2023"]
+    chosen = [item for name in names for item in ("--scenario", name)]
+    with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
+        argv = ["run", *chosen, "--freeze", str(into), "--agent", str(copy), "--json"]
+        status, out, err = said(capsys, *argv)
+    *cases, last = lines(out)
+    assert status == 1 and [case["scenario"] for case in cases] == names[:2] and str(into) in err
+    assert last["cases"] == 2
+    facts = lines((into / "facts.jsonl").read_text("utf-8"))
+    states = [fact for fact in facts if fact["f"] == "state"]
+    assert [f["say"] for f in facts if f["f"] == "step"][-1] == cases[1]["phase"]
+    device = Device(str(into), writer=False)
+    assert device.agent.trust_digest().hex() == states[-1]["digest"]
+    device.close()
+    assert said(capsys, *argv)[0] == 2, "what was kept is never written over"
 
 
 def test_the_evidence_is_a_line_for_each_case_a_suite_and_a_page_without_assets(

@@ -1,5 +1,7 @@
 """The bench: tapes of scenarios, played on a target and judged; what other targets did is compared with the core."""
 
+import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -38,28 +40,68 @@ def _facts(name: str, folders: list[Path], agent: Path) -> Iterator[tuple[int, l
         todo = todo[at:]
 
 
+class Log:
+    """The facts of each case that was played, a line each: a run that was ended goes on behind the last.
+
+    A line counts for the scenario and the agent that it was made with, whatever their names.
+    """
+
+    def __init__(self, path: Path, agent: Path) -> None:
+        self._path = path
+        self._agent = hashlib.sha256()
+        for item in sorted((agent / "everpin").rglob("*.py")):
+            self._agent.update(str(item.relative_to(agent)).encode() + item.read_bytes())
+        self._held: dict[str, list[judge.Fact]] = {}
+        if path.exists():
+            for line in path.read_text("utf-8").splitlines():
+                try:
+                    said = json.loads(line)
+                    self._held[said["key"]] = said["facts"]
+                except (ValueError, KeyError):
+                    continue  # the line under way when the run was ended
+
+    def _key(self, target: str, made: tape.Tape) -> str:
+        # Of a tape, what it was made of: some signatures differ each time, and nothing that happens depends on them.
+        said = [target, made.seed, made.scenario.name, made.scenario.said]
+        digest = self._agent.copy()
+        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+        return digest.hexdigest()
+
+    def find(self, target: str, made: tape.Tape) -> list[judge.Fact] | None:
+        """Return the facts of a tape that was played to its end."""
+        return self._held.get(self._key(target, made))
+
+    def add(self, target: str, made: tape.Tape, facts: list[judge.Fact]) -> None:
+        """Note what a tape came to, if that was its end."""
+        if not facts or facts[-1]["f"] != "end":
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps({"key": self._key(target, made), "facts": facts}))
+
+
 def run(
     scenarios: list[Scenario],
     target: str,
     seed: int,
     agent: Path,
     tell: Tell | None = None,
-    folder: Path | None = None,
+    log: Log | None = None,
+    until_failure: bool = False,
 ) -> list[Case]:
     """Return the cases of scenarios on a target; on any but the core, each with its divergence from the core as a failure.
 
-    `folder` keeps the tapes. Raise `ScenarioError` or `NoTarget`.
+    What `log` has is not played again. Raise `ScenarioError` or `NoTarget`.
     """
     with tempfile.TemporaryDirectory(prefix="everpin-hil-") as scratch:
-        where = folder or Path(scratch)
         tapes = [tape.make(item, seed) for item in scenarios]
-        folders = [tape.write(made, where / made.scenario.name) for made in tapes]
+        folders = [tape.write(made, Path(scratch) / made.scenario.name) for made in tapes]
         reference: dict[int, list[judge.Fact]] = {}
         if target != "core":
             reference = dict(_facts("core", folders, agent))
         cases: dict[int, Case] = {}
-        began = time.monotonic()
-        for number, facts in _facts(target, folders, agent):
+
+        def add(number: int, facts: list[judge.Fact], took: float) -> None:
             case = judge.judge(tapes[number], target, facts)
             if number in reference:
                 differs = judge.divergence(facts, reference[number])
@@ -67,9 +109,24 @@ def run(
                     case.failures.append(f"divergence: {differs}")
             cases[number] = case
             if tell is not None:
-                # A target that plays several at a time says itself how long each took.
-                took = facts[-1].get("took") if facts else None
-                tell(case, time.monotonic() - began if took is None else took)
+                tell(case, took)
+
+        todo = []
+        for number, made in enumerate(tapes):
+            known = log.find(target, made) if log is not None else None
+            if known is None:
+                todo.append(number)
+            else:
+                add(number, known, known[-1].get("took", 0.0) if known else 0.0)
+        began = time.monotonic()
+        for at, facts in _facts(target, [folders[number] for number in todo], agent):
+            # A target that plays several at a time says itself how long each took.
+            took = facts[-1].get("took") if facts else None
+            if log is not None:
+                log.add(target, tapes[todo[at]], facts)
+            add(todo[at], facts, time.monotonic() - began if took is None else took)
+            if until_failure and not cases[todo[at]].ok:
+                break
             began = time.monotonic()
         return [cases[number] for number in sorted(cases)]
 

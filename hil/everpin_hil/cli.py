@@ -12,7 +12,7 @@ from typing import Any
 
 from everpin_sim.cuts import agent_folder
 
-from . import bench, endure, evidence, mutants, page, scenario
+from . import bench, endure, evidence, frozen, mutants, page, scenario
 from .judge import Case
 from .scenario import Scenario, ScenarioError
 from .targets import TARGETS, NoTarget, TargetFailed
@@ -25,6 +25,8 @@ examples:
   everpin hil run                                     all of them on the core, in seconds
   everpin hil run --target unix --report out/         on MicroPython; out/report.html shows each device's timeline
   everpin hil run --scenario dst-x3 --agent DIR       with another copy of agent/: a check removed there must make it fail
+  everpin hil run --target mcu --report out/ --resume     go on where that run was ended
+  everpin hil run --freeze broken/                    end at the first failure; broken/ is the device as it stood then
   everpin hil replay dst-x3@core#7                    one case again, fact by fact
   everpin hil mutants                                 checks of the agent taken away; a scenario catches each
   everpin hil endure --years 10000 --seed 3           random walks over decades
@@ -58,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--agent", metavar="DIR", help="the device runs this copy of agent/")
     run.add_argument(
         "--report", metavar="DIR", help="write cases.jsonl, report.html and junit.xml there"
+    )
+    run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run with this --report was ended; cases of another agent are played again",
+    )
+    run.add_argument(
+        "--freeze",
+        metavar="DIR",
+        help="end at the first failure, and keep there the device as it stood, its flash and what happened",
     )
     run.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
     replay = verb("replay", "play one case again and print its facts")
@@ -161,9 +173,25 @@ def _run(args: argparse.Namespace) -> int:
         else:
             print(describe(case), flush=True)
 
+    if args.resume and not args.report:
+        raise ScenarioError("--resume: --report names the folder of the run that was ended")
+    if args.freeze and Path(args.freeze).exists():
+        raise ScenarioError(f"--freeze: {args.freeze} is there already; name a folder that is not")
+    log = None
+    if args.report:
+        path = Path(args.report) / "facts.jsonl"
+        if not args.resume:
+            path.unlink(missing_ok=True)
+        log = bench.Log(path, agent)
     began = time.monotonic()
-    cases = bench.run(chosen, args.target, args.seed, agent, tell)
+    cases = bench.run(chosen, args.target, args.seed, agent, tell, log, bool(args.freeze))
     found = bench.summary(cases)
+    for case in cases:
+        if args.freeze and not case.ok:
+            (item,) = [item for item in chosen if item.name == case.scenario]
+            frozen.freeze(case, item, agent, Path(args.freeze))
+            _say(f"the device as it stood is in {args.freeze}: README.txt says how to look at it")
+            break
     if args.report:
         evidence.write(Path(args.report), cases, found, seconds)
         _say(f"evidence in {args.report}: cases.jsonl, report.html, junit.xml")

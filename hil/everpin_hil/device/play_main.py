@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import sys
+from binascii import hexlify
 
 from everpin.core.store import REGION_BYTES
 
@@ -45,6 +46,14 @@ def memory() -> "CutFlash":
     return made
 
 
+def _image(flash: "CutFlash | FusedFlash", tell: "world.Tell") -> None:
+    """Tell what lies on the flash, sector by sector; an erased one is not told."""
+    for at in range(0, flash.size, flash.sector):
+        data = flash.read(at, flash.sector)
+        if data != b"\xff" * flash.sector:
+            tell({"f": "sector", "n": at // flash.sector, "hex": hexlify(data).decode()})
+
+
 def play(folder: str, number: int, flash: "CutFlash | FusedFlash") -> None:
     """Play one tape on erased flash."""
 
@@ -60,8 +69,9 @@ def play(folder: str, number: int, flash: "CutFlash | FusedFlash") -> None:
         for step in tape["steps"]:
             made.act(step)
             now = made.now
-        held, kept = made.boot_again()
-        tell({"f": "flash", "t": now, "same": held == kept})
+        if not tape.get("image"):
+            held, kept = made.boot_again()
+            tell({"f": "flash", "t": now, "same": held == kept})
     except Exception as error:  # noqa: BLE001 - whatever the agent raises here, its device has crashed
         tell({"f": "crash", "t": now, "why": repr(error)})
         if hasattr(sys, "print_exception"):
@@ -70,6 +80,8 @@ def play(folder: str, number: int, flash: "CutFlash | FusedFlash") -> None:
             import traceback
 
             traceback.print_exc()
+    if tape.get("image"):
+        _image(flash, tell)
     gc.collect()
     heap = gc.mem_alloc() if hasattr(gc, "mem_alloc") else None
     tell({"f": "end", "t": now, "heap": heap})
