@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do all of their own set-up (tools/setup.sh); the second run goes straight to work.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup boards demo test test-checks test-long lint format generated clean
+.PHONY: help setup boards demo test test-checks test-long lint format generated claims clean
 
 BIN := .venv/bin
 # Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
@@ -40,6 +40,11 @@ format: setup  ## ruff format, and what ruff can put right by itself
 generated: setup  ## write again what is generated: agent/mip/package.json, docs/errors.md
 	@$(BIN)/python tools/mip_package.py
 	@$(BIN)/python tools/errors_page.py
+
+claims: boards  ## run every scenario on every target, and make the README's table of what held; ten minutes
+	@for target in core unix mcu pi; do \
+	  $(BIN)/everpin hil run --target $$target --seed 7 --report build/hil/$$target --resume || exit 1; done
+	@$(BIN)/everpin hil claims build/hil/{core,unix,mcu,pi} --write README.md --facts hil/claims.json
 
 clean:  ## remove .venv, caches and builds
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tarfile
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -13,7 +14,19 @@ from typing import Any
 import pytest
 
 from everpin.ports.device import Device
-from everpin_hil import bench, cli, endure, judge, mutants, page, scenario, tape
+from everpin_hil import (
+    bench,
+    claims,
+    cli,
+    endure,
+    evidence,
+    judge,
+    mutants,
+    page,
+    releases,
+    scenario,
+    tape,
+)
 from everpin_hil.judge import Case
 from everpin_hil.scenario import ScenarioError
 from everpin_hil.targets import NoTarget, TargetFailed
@@ -415,6 +428,58 @@ def test_wrong_use_exits_2_with_one_line(
     assert (status, out) == (2, "") and why in err and err.count("\n") == 1
 
 
+# ---- releases ----------------------------------------------------------------------------------------------------------
+
+
+def test_this_agent_goes_on_from_every_release_and_leaves_a_later_one_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, out, _ = said(capsys, "releases", "--json")
+    *found, last = lines(out)
+    assert status == 0 and last == {"cases": len(found), "failed": 0}
+    assert {item["device"] for item in found} == set(releases.KEPT)
+    version = tomllib.loads((AGENT.parent / "pyproject.toml").read_text("utf-8"))
+    assert version["project"]["version"] in {item["release"] for item in found}, (
+        "hil releases --keep"
+    )
+    assert said(capsys, "releases", "--keep", "0.1.0")[0] == 2, "what is kept never changes"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "without", "check"),
+    [
+        ("core/store.py", "        if self.foreign:\n            return\n        first", "        first", "unwiped"),
+        ("core/store.py", "            return\n        first", "            raise FlashError(errors.FOREIGN)\n        first", "unwiped"),
+        ("core/store.py", "trust = self._documents(trust, commit).restored(commit)", "trust = self._documents(trust, commit)", "upgrade"),
+    ],
+)  # fmt: skip
+def test_an_agent_that_loses_or_wipes_another_release_s_state_is_caught(
+    tmp_path: Path, file: str, text: str, without: str, check: str
+) -> None:
+    copy = tmp_path / "agent"
+    shutil.copytree(AGENT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    held = (copy / "everpin" / file).read_text("utf-8")
+    assert held.count(text) == 1
+    (copy / "everpin" / file).write_text(held.replace(text, without), "utf-8")
+    found = [item for path in releases.releases() for item in releases.check(path, "core", copy)]
+    assert {item.check for item in found if item.why} == {check}
+
+
+def test_devices_that_are_kept_depend_on_the_agent_alone(tmp_path: Path) -> None:
+    for path in releases.keep("9.9.9", AGENT, tmp_path):
+        with tarfile.open(path) as tar:
+            assert {"flash.img", "worth.json", "tape/tape.json"} <= set(tar.getnames())
+        for found in releases.check(path, "core", AGENT):
+            assert found.why == ""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", ["unix", "mcu", "pi"])
+def test_releases_are_gone_on_from_on_every_target(target: str) -> None:
+    for path in releases.releases():
+        assert [item.why for item in releases.check(path, target, AGENT)] == ["", ""]
+
+
 # ---- mutants -----------------------------------------------------------------------------------------------------------
 
 
@@ -513,8 +578,38 @@ def test_a_million_device_years_strand_nobody_and_let_nobody_in(tmp_path: Path) 
     assert found.found == []
 
 
-def test_no_scenario_is_left_out_of_the_wheel() -> None:
+def test_the_readme_has_the_table_of_a_full_run_of_all_scenarios() -> None:
+    found = json.loads((AGENT.parent / "hil" / "claims.json").read_text("utf-8"))
+    assert found["scenarios"] == scenario.names(), "make claims"
+    assert list(found["targets"]) == ["core", "unix", "mcu", "pi"]
+    readme = (AGENT.parent / "README.md").read_text("utf-8")
+    assert claims.put(readme, claims.render(found)) == readme, "make claims"
+
+
+def test_claims_are_made_of_full_runs_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, all_on_core: list[Case]
+) -> None:
+    summary = bench.summary(all_on_core)
+    evidence.write(tmp_path / "core", all_on_core, summary, {})
+    page_ = tmp_path / "page.md"
+    page_.write_text(f"before\n{claims.BEGIN}\nold\n{claims.END}\nafter\n")
+    status, out, _ = said(capsys, "claims", str(tmp_path / "core"), "--write", str(page_))
+    assert status == 0 and out in page_.read_text() and "old" not in page_.read_text()
+    assert "0 / 0" in out
+    evidence.write(tmp_path / "part", all_on_core[1:], summary, {})
+    status, _, err = said(capsys, "claims", str(tmp_path / "part"))
+    assert status == 2 and "a full run has one of each" in err
+    assert said(capsys, "claims", str(tmp_path / "none"))[0] == 2
+    all_on_core[0].failures.append("made up")
+    try:
+        evidence.write(tmp_path / "bad", all_on_core, bench.summary(all_on_core), {})
+    finally:
+        all_on_core[0].failures.pop()
+    assert said(capsys, "claims", str(tmp_path / "bad"))[0] == 1
+
+
+def test_no_scenario_and_no_release_is_left_out_of_the_wheel() -> None:
     said_ = tomllib.loads((AGENT.parent / "pyproject.toml").read_text("utf-8"))
     into = said_["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert into == {"hil/scenarios": "everpin_hil/scenarios"}
+    assert into == {f"hil/{name}": f"everpin_hil/{name}" for name in ("scenarios", "releases")}
     assert shutil.which("git") and scenario.folder().name == "scenarios"

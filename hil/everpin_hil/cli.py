@@ -12,7 +12,7 @@ from typing import Any
 
 from everpin_sim.cuts import agent_folder
 
-from . import bench, endure, evidence, frozen, mutants, page, scenario
+from . import bench, claims, endure, evidence, frozen, mutants, page, releases, scenario
 from .judge import Case
 from .scenario import Scenario, ScenarioError
 from .targets import TARGETS, NoTarget, TargetFailed
@@ -30,6 +30,7 @@ examples:
   everpin hil replay dst-x3@core#7                    one case again, fact by fact
   everpin hil mutants                                 checks of the agent taken away; a scenario catches each
   everpin hil endure --years 10000 --seed 3           random walks over decades
+  everpin hil claims out/core out/mcu                 the table of what held, from full runs on these targets
 """
 
 
@@ -111,6 +112,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     walk.add_argument("--agent", metavar="DIR", help="the device runs this copy of agent/")
     walk.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    old = verb(
+        "releases", "devices of earlier releases are upgraded, those of later ones left unwiped"
+    )
+    old.add_argument("--target", choices=tuple(TARGETS), default="core")
+    old.add_argument("--agent", metavar="DIR", help="another copy of agent/ finds these devices")
+    old.add_argument(
+        "--keep", metavar="VERSION", help="write this agent's devices for the releases after it"
+    )
+    old.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
+    claimed = verb("claims", "make the table of what held from reports of full runs")
+    claimed.add_argument(
+        "report", nargs="+", metavar="DIR", help="what a run's --report wrote, one for each target"
+    )
+    claimed.add_argument("--write", metavar="PAGE", help="put it between that page's marks")
+    claimed.add_argument("--facts", metavar="FILE", help="write what it is made of, as JSON")
     return parser
 
 
@@ -255,6 +271,45 @@ def _mutants(args: argparse.Namespace) -> int:
     return 0 if every and not missed else 1
 
 
+def _releases(args: argparse.Namespace) -> int:
+    agent = agent_of(args.agent)
+    if args.keep:
+        if (releases.FOLDER / args.keep).exists():
+            raise ScenarioError(f"{args.keep}: its devices are kept already, and never change")
+        for path in releases.keep(args.keep, agent):
+            print(path)
+        return 0
+    count = failed = 0
+    for path in releases.releases():
+        for found in releases.check(path, args.target, agent):
+            count += 1
+            failed += bool(found.why)
+            if args.json:
+                print(json.dumps({**vars(found), "ok": not found.why}), flush=True)
+            else:
+                verdict = "FAIL" if found.why else "ok  "
+                print(f"{verdict}  {found.release:<8}{found.device:<24}{found.check}", flush=True)
+                if found.why:
+                    print(f"      {found.why}")
+    if args.json:
+        print(json.dumps({"cases": count, "failed": failed}))
+    else:
+        print(f"{count} cases, {failed} failed")
+    return 1 if failed else 0
+
+
+def _claims(args: argparse.Namespace) -> int:
+    found = claims.collect([Path(name) for name in args.report])
+    table = claims.render(found)
+    if args.write:
+        page_ = Path(args.write)
+        page_.write_text(claims.put(page_.read_text("utf-8"), table), "utf-8")
+    if args.facts:
+        Path(args.facts).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(table, end="")
+    return 1 if any(row["failed"] for row in found["targets"].values()) else 0
+
+
 def _endure(args: argparse.Namespace) -> int:
     if args.years < 1 or args.jobs < 1:
         raise ScenarioError("--years and --jobs: at least 1")
@@ -288,7 +343,15 @@ def _endure(args: argparse.Namespace) -> int:
     return 0 if walks.walks and not found["failed"] else 1
 
 
-_VERBS = {"endure": _endure, "mutants": _mutants, "list": _list, "run": _run, "replay": _replay}
+_VERBS = {
+    "releases": _releases,
+    "claims": _claims,
+    "endure": _endure,
+    "mutants": _mutants,
+    "list": _list,
+    "run": _run,
+    "replay": _replay,
+}
 
 
 def main(argv: list[str]) -> int:

@@ -73,11 +73,16 @@ class Scenario:
         return str(self.said["kind"])
 
 
-def folder() -> Path:
-    """Return where the scenarios are: beside this package in the sources, inside it in a wheel."""
+def beside(name: str) -> Path:
+    """Return a folder of the bench's data: beside this package in the sources, inside it in a wheel."""
     here = Path(__file__).resolve().parent
-    inside = here / "scenarios"
-    return inside if inside.is_dir() else here.parent / "scenarios"
+    inside = here / name
+    return inside if inside.is_dir() else here.parent / name
+
+
+def folder() -> Path:
+    """Return where the scenarios are."""
+    return beside("scenarios")
 
 
 def names(where: Path | None = None) -> list[str]:

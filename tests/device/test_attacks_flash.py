@@ -180,11 +180,14 @@ def test_a_store_of_a_newer_release_is_left_as_it_is():
             flash.prog(at, _record(form, 4, 5, cbor.dumps({1: 1, 99: "a release of 2030"})))
         image = flash.image()
         agent = making.agent(flash)
-        # It runs from the factory's documents, and writes nothing.
+        # It runs from the factory's documents, and writes nothing: what it accepts holds until the power goes.
         assert agent.number == (1, 1) and making.shake(agent, "cert-a.der").accepted
-        assert making.give(agent, "pins-2.cbor") == "flash"
+        assert making.give(agent, "pins-2.cbor") == "accepted"
+        assert agent.number == (1, 2) and making.shake(agent, "cert-b.der").accepted
+        assert making.give(agent, "pins-2.cbor") == "known"
         agent.save()
         assert flash.image() == image, form
+        assert making.agent(flash).number == (1, 1)
 
 
 def test_a_newer_releases_commit_with_the_frozen_keys_is_obeyed():

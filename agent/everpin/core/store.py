@@ -211,10 +211,11 @@ class Store:
     def commit(self, trust: Trust, document: "bytes | None" = None) -> None:
         """Make a trust state current. After a `FlashError` (or the port's OSError) one of the two is: `load` says which.
 
-        `document` is the verbatim root or pins document when it is a new one.
+        `document` is the verbatim root or pins document when it is a new one. On `foreign` flash it is current in RAM alone: the
+        device runs from the factory's documents and what it finds, anew after each boot (DESIGN section 7).
         """
         if self.foreign:
-            raise FlashError(errors.FOREIGN)
+            return
         first, second = self._commits
         sequence = max(first.newest(), second.newest()) + 1
         if document is not None:

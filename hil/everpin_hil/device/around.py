@@ -33,6 +33,13 @@ class Around:
         self._store: "list[tuple[str, list[str]]]" = []
         self._collector: "dict[str, Any] | None" = None
 
+    def skip(self, step: "dict[str, Any]") -> None:
+        """Let a step's time go by without the device: what is around it changes, its own power and flash do not."""
+        self.now = step["until"]
+        for action in step["do"]:
+            if action[0] not in ("power", "cut", "reset"):
+                getattr(self, "_do_" + action[0])(*action[1:])
+
     def _do_silent(self, where: str, yes: bool) -> None:
         """A broker accepts sessions and delivers nothing."""
         if yes:

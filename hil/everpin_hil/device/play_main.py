@@ -46,6 +46,16 @@ def memory() -> "CutFlash":
     return made
 
 
+def _fill(flash: "CutFlash | FusedFlash", path: str) -> None:
+    """Put an image on erased flash."""
+    with open(path, "rb") as file:
+        for at in range(0, flash.size, flash.sector):
+            data = file.read(flash.sector)
+            if data != b"\xff" * flash.sector:
+                flash.prog(at, data)
+    flash.sync()
+
+
 def _image(flash: "CutFlash | FusedFlash", tell: "world.Tell") -> None:
     """Tell what lies on the flash, sector by sector; an erased one is not told."""
     for at in range(0, flash.size, flash.sector):
@@ -65,8 +75,26 @@ def play(folder: str, number: int, flash: "CutFlash | FusedFlash") -> None:
         tape = json.load(file)
     now = tape["start"]
     try:
+        if tape.get("held"):
+            _fill(flash, folder + "/" + tape["held"])
         made = world.World(tape, _Files(folder), tell, flash)
-        for step in tape["steps"]:
+        begin = tape.get("from", 0)
+        for step in tape["steps"][:begin]:
+            made.skip(step)
+        if begin:
+            # Another release has lived through these.
+            now = made.now
+            made.act(
+                {
+                    "at": now,
+                    "until": now,
+                    "n": -1,
+                    "say": "boots",
+                    "do": [["power", True]],
+                    "ask": [],
+                }
+            )
+        for step in tape["steps"][begin:]:
             made.act(step)
             now = made.now
         if not tape.get("image"):

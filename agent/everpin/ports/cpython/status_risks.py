@@ -35,7 +35,7 @@ def _state(device: "Device", facts: "dict[str, Any]") -> "Iterator[tuple[str, st
     if device.store.foreign:
         yield (
             "foreign",
-            "a newer release wrote this region: this one reads it and takes no documents",
+            "a newer release wrote this region: this one leaves it as it is, and forgets what it accepts when it ends",
         )
     if facts["root"]["version"] < facts["root"]["newest"]:
         yield (
