@@ -11,19 +11,21 @@ from typing import Any
 from . import judge, tape
 from .judge import Case
 from .scenario import Scenario
-from .targets import TARGETS, TargetFailed
+from .targets import TARGETS, Target, TargetFailed
 
 Tell = Callable[[Case, float], None]
 
 
-def _facts(name: str, folders: list[Path], agent: Path) -> Iterator[tuple[int, list[judge.Fact]]]:
+def _facts(
+    player: Target, folders: list[Path], agent: Path
+) -> Iterator[tuple[int, list[judge.Fact]]]:
     """Yield (index, facts) of each tape as it ends; a target that ends badly ends the tape that it was playing, and goes on."""
     todo = list(range(len(folders)))
     while todo:
         facts: list[judge.Fact] = []
         at = 0
         try:
-            for fact in TARGETS[name]().play([folders[item] for item in todo], agent):
+            for fact in player.play([folders[item] for item in todo], agent):
                 facts.append(fact)
                 if fact["f"] == "end":
                     yield todo[at], facts
@@ -88,17 +90,18 @@ def run(
     tell: Tell | None = None,
     log: Log | None = None,
     until_failure: bool = False,
+    player: Target | None = None,
 ) -> list[Case]:
     """Return the cases of scenarios on a target; on any but the core, each with its divergence from the core as a failure.
 
-    What `log` has is not played again. Raise `ScenarioError` or `NoTarget`.
+    What `log` has is not played again; `player` plays instead of the target of that name. Raise `ScenarioError` or `NoTarget`.
     """
     with tempfile.TemporaryDirectory(prefix="everpin-hil-") as scratch:
         tapes = [tape.make(item, seed) for item in scenarios]
         folders = [tape.write(made, Path(scratch) / made.scenario.name) for made in tapes]
         reference: dict[int, list[judge.Fact]] = {}
         if target != "core":
-            reference = dict(_facts("core", folders, agent))
+            reference = dict(_facts(TARGETS["core"](), folders, agent))
         cases: dict[int, Case] = {}
 
         def add(number: int, facts: list[judge.Fact], took: float) -> None:
@@ -118,8 +121,9 @@ def run(
                 todo.append(number)
             else:
                 add(number, known, known[-1].get("took", 0.0) if known else 0.0)
+        player = player or TARGETS[target]()
         began = time.monotonic()
-        for at, facts in _facts(target, [folders[number] for number in todo], agent):
+        for at, facts in _facts(player, [folders[number] for number in todo], agent):
             # A target that plays several at a time says itself how long each took.
             took = facts[-1].get("took") if facts else None
             if log is not None:

@@ -21,6 +21,7 @@ _LINE_MAX = 4096
 class Wiring:
     """What `board.toml` says. Commands are lists of arguments, run without a shell; an empty one: there is none.
 
+    `mark_pin` is a pin that the bench raises during each step of the flash, -1: none; a power switch counts by it (hil/rp2040).
     `off_s` is how long the power stays off at least: what a board's capacitors hold would carry it over less.
     """
 
@@ -34,6 +35,7 @@ class Wiring:
     power_off: tuple[str, ...] = ()
     network_on: tuple[str, ...] = ()
     network_off: tuple[str, ...] = ()
+    mark_pin: int = -1
 
 
 def wiring(home: Path) -> Wiring:
