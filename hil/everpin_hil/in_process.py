@@ -14,14 +14,22 @@ else:
 
 
 def remember() -> None:
-    """Let this process compute twice nothing that is a pure function of values: a factory's first state, a state's digest."""
+    """Let this process compute twice nothing that is a pure function of values, and whose answer nobody changes: a factory's record and first
+    state, a message's parts, a key's pin, a state's digest.
+    """
     from functools import lru_cache
 
-    from everpin.core import accept
+    from everpin.core import accept, cose, factory, spki
     from everpin.core.trust import Trust
 
-    agent: Any = accept
-    agent.first = lru_cache(64)(accept.first)
+    pure: tuple[tuple[Any, str], ...] = (
+        (accept, "first"),
+        (cose, "signed"),
+        (factory, "decode"),
+        (spki, "pin"),
+    )
+    for module, name in pure:
+        setattr(module, name, lru_cache(256)(getattr(module, name)))
     really = Trust.digest
 
     def digest(trust: Any) -> bytes:
