@@ -63,17 +63,23 @@ def home(provisioned: Path, tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def standin(home: Path, tmp_path: Path) -> Iterator[Board]:
-    """Return a board that has MicroPython, and whose power home/../power switches."""
+def blank(folder: Path, switch: Path | None = None, files: bytes = b"") -> Board:
+    """Return a board that has MicroPython, and `files` as its file system; skip where there is no MicroPython."""
     program, why = mpy.micropython()
     if program is None:
         pytest.skip(why)
     flash = bytearray(b"\xff" * FLASH_BYTES)
     flash[TABLE_OFFSET : TABLE_OFFSET + 0xC00] = DEFAULT.ljust(0xC00, b"\xff")
-    (tmp_path / "board.flash").write_bytes(flash)
+    flash[PLACE[0] : PLACE[0] + len(files)] = files
+    (folder / "board.flash").write_bytes(flash)
+    return Board(folder, program, PLACE, switch=switch)
+
+
+@pytest.fixture
+def standin(home: Path, tmp_path: Path) -> Iterator[Board]:
+    """Return a board whose power home/../power switches."""
     power = tmp_path / "power"
-    board = Board(tmp_path, program, PLACE, switch=power)
+    board = blank(tmp_path, power)
     toml(
         home,
         port=board.port,
@@ -191,13 +197,7 @@ def test_its_network_is_switched_by_the_command_that_is_said(
 
 
 def test_without_a_switch_nothing_pretends_to_cut(home: Path, tmp_path: Path) -> None:
-    program, why = mpy.micropython()
-    if program is None:
-        pytest.skip(why)
-    flash = bytearray(b"\xff" * FLASH_BYTES)
-    flash[TABLE_OFFSET : TABLE_OFFSET + 0xC00] = DEFAULT.ljust(0xC00, b"\xff")
-    (tmp_path / "board.flash").write_bytes(flash)
-    board = Board(tmp_path, program, PLACE)
+    board = blank(tmp_path)
     try:
         toml(home, port=board.port, silent_s=15.0)
         with registry.open_device("board", home, mpy.AGENT, ()) as opened:

@@ -13,16 +13,14 @@ from typing import Any
 
 import pytest
 
-import mpy
 import pio
-from esp_standin import FLASH_BYTES
 from esp_standin import Board as Standin
 from everpin_fleet.board import littlefs_image
 from everpin_hil import bench, scenario
 from everpin_hil.targets import NoTarget
 from everpin_hil.targets.board import Board
-from test_board_flash import DEFAULT, PLACE, TABLE_OFFSET
-from test_board_target import command
+from test_board_flash import PLACE
+from test_board_target import blank, command
 
 HIL = Path(__file__).resolve().parent.parent / "hil"
 AGENT = HIL.parent / "agent"
@@ -150,15 +148,8 @@ class Pico:
 @pytest.fixture
 def standin(tmp_path: Path) -> Iterator[Standin]:
     """Return a board that has MicroPython and an empty littlefs."""
-    program, why = mpy.micropython()
-    if program is None:
-        pytest.skip(why)
-    flash = bytearray(b"\xff" * FLASH_BYTES)
-    flash[TABLE_OFFSET : TABLE_OFFSET + 0xC00] = DEFAULT.ljust(0xC00, b"\xff")
     image, _ = littlefs_image.build({"none": {}}, PLACE[1], "board")
-    flash[PLACE[0] : PLACE[0] + PLACE[1]] = image
-    (tmp_path / "board.flash").write_bytes(flash)
-    board = Standin(tmp_path, program, PLACE, switch=tmp_path / "power")
+    board = blank(tmp_path, tmp_path / "power", image)
     yield board
     board.close()
 

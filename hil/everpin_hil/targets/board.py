@@ -18,7 +18,8 @@ from typing import Any
 from everpin_sim.targets.board_wiring import Wiring, wiring
 from everpin_sim.targets.protocol import TargetError
 
-from .protocol import FLASH, PLAYER, NoTarget, Target, TargetFailed
+from .machines import programs
+from .protocol import NoTarget, Target, TargetFailed
 
 _BOOT_S = 2.0
 _SWITCH_S = 30.0
@@ -117,8 +118,8 @@ def _mounted(root: Path, agent: Path, at: Wiring) -> None:
         from everpin_fleet.board.boards import BOARDS
     except ImportError:
         raise NoTarget("a board needs the extra `board`: pip install 'everpin[board]'") from None
-    for path in (FLASH / "cutflash.py", *sorted(PLAYER.glob("*.py"))):
-        (root / path.name).write_bytes(path.read_bytes())
+    for name, data in programs().items():
+        (root / name).write_bytes(data)
     kind = BOARDS.get(at.board)
     if kind is None:
         raise NoTarget(f"{at.board}: no such board; there are {', '.join(BOARDS)}")

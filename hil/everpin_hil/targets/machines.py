@@ -6,14 +6,36 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from .protocol import TargetFailed
+from everpin_sim.build_mcu import BuildFailed
+from everpin_sim.debian import NotAvailable
+
+from .protocol import FLASH, PLAYER, NoTarget, TargetFailed
+
+_Built = TypeVar("_Built")
 
 
-def progress(text: str) -> None:
-    """Say how far a build has come: the first one takes minutes."""
-    print("everpin: " + text, file=sys.stderr)
+def built(build: Callable[..., _Built], agent: Path) -> _Built:
+    """Return what a build makes with a copy of the agent, telling how far it is: the first takes minutes. Raise `NoTarget` or `TargetFailed`."""
+    try:
+        return build(agent=agent, tell=lambda text: print("everpin: " + text, file=sys.stderr))
+    except NotAvailable as problem:
+        raise NoTarget(str(problem)) from None
+    except BuildFailed as problem:
+        raise TargetFailed(str(problem)) from None
+
+
+def programs() -> dict[str, bytes]:
+    """Return the files of the player, by name."""
+    found = (FLASH / "cutflash.py", *sorted(PLAYER.glob("*.py")))
+    return {path.name: path.read_bytes() for path in found}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a tape, by their name beside the player."""
+    return {f"tape/{path.name}": path.read_bytes() for path in folder.iterdir()}
 
 
 @dataclass

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from everpin_sim import build_mcu
-from everpin_sim.debian import NotAvailable
 from everpin_sim.targets.bench import Bench
 
-from .machines import Played, in_order, progress, told
-from .protocol import FLASH, PLAYER, NoTarget, Target, TargetFailed
+from .machines import Played, built, files, in_order, programs, told
+from .protocol import Target
 
-_PROGRAMS = (FLASH / "cutflash.py", *sorted(PLAYER.glob("*.py")))
 _PLAY = (
     "import onboard; onboard.mount_window('/bench'); import on_mcu; on_mcu.play('/bench/tape', {})"
 )
@@ -27,13 +25,8 @@ class Mcu(Target):
 
     def play(self, folders: list[Path], agent: Path) -> Iterator[dict[str, Any]]:
         """Play on boards; raise `NoTarget` where none can be built."""
-        try:
-            firmware = build_mcu.build(agent=agent, tell=progress)
-        except NotAvailable as problem:
-            raise NoTarget(str(problem)) from None
-        except build_mcu.BuildFailed as problem:
-            raise TargetFailed(str(problem)) from None
-        programs = {path.name: path.read_bytes() for path in _PROGRAMS}
+        firmware = built(build_mcu.build, agent)
+        player = programs()
         local = threading.local()
         with (
             tempfile.TemporaryDirectory(prefix="everpin-hil-mcu-") as scratch,
@@ -52,12 +45,9 @@ class Mcu(Target):
                 return made
 
             def one(number: int) -> Played:
-                tape = {
-                    f"tape/{path.name}": path.read_bytes() for path in folders[number].iterdir()
-                }
                 bench = board()
                 bench.renew()
-                bench.pass_files(programs | tape)
+                bench.pass_files(player | files(folders[number]))
                 life = bench.life(_PLAY.format(number))
                 ended = f"the emulator ended with {life.ended} (control.h)"
                 return told(life.said, life.trace.strip() or ended)

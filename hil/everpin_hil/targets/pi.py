@@ -8,14 +8,11 @@ from typing import Any
 
 from everpin.core.store import REGION_BYTES
 from everpin_sim import build_pi
-from everpin_sim.build_mcu import BuildFailed
-from everpin_sim.debian import NotAvailable
 from everpin_sim.targets.pi import Pi as Machine
 
-from .machines import Played, in_order, progress, told
-from .protocol import FLASH, PLAYER, NoTarget, Target, TargetFailed
+from .machines import Played, built, files, in_order, programs, told
+from .protocol import Target
 
-_PROGRAMS = (FLASH / "cutflash.py", *sorted(PLAYER.glob("*.py")))
 _TAPE_S = 300.0
 
 
@@ -26,13 +23,8 @@ class Pi(Target):
 
     def play(self, folders: list[Path], agent: Path) -> Iterator[dict[str, Any]]:
         """Play on Pis; raise `NoTarget` where none can be built."""
-        try:
-            guest = build_pi.build(agent=agent, tell=progress)
-        except NotAvailable as problem:
-            raise NoTarget(str(problem)) from None
-        except BuildFailed as problem:
-            raise TargetFailed(str(problem)) from None
-        programs = {path.name: path.read_bytes() for path in _PROGRAMS}
+        guest = built(build_pi.build, agent)
+        player = programs()
         with tempfile.TemporaryDirectory(prefix="everpin-hil-pi-") as scratch:
 
             def one(number: int) -> Played:
@@ -40,12 +32,9 @@ class Pi(Target):
                 home.mkdir()
                 (home / "device.json").write_text("{}")
                 (home / "flash.img").write_bytes(b"\xff" * REGION_BYTES)
-                tape = {
-                    f"tape/{path.name}": path.read_bytes() for path in folders[number].iterdir()
-                }
                 with contextlib.closing(Machine(home, guest)) as machine:
                     mark = machine.mark()
-                    machine.start((str(number),), "on_pi.py", programs | tape)
+                    machine.start((str(number),), "on_pi.py", player | files(folders[number]))
                     machine.wait(lambda event: event.get("f") == "end", mark, _TAPE_S)
                     # "at" is when a line came, which a console's listener adds.
                     said = [
