@@ -252,7 +252,8 @@ def test_on_an_emulated_machine_all_scenarios_hold(target: str) -> None:
 def test_with_a_check_taken_away_an_emulated_machine_fails_too(target: str) -> None:
     with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
         (case,) = machines(target, ["stolen-retired-key"], agent=copy)
-    assert case.intruders and not case.ok
+    assert [why for why in case.failures if "refused alpha by pin-mismatch, not forbidden" in why]
+    assert not any(why.startswith("divergence") for why in case.failures)
 
 
 def test_a_tape_that_did_not_end_is_told_behind_those_before_it() -> None:
