@@ -1,11 +1,14 @@
 """The bench under labgrid, and on a board: the drivers against stand-ins on ptys, the RP2040's program against its own instructions."""
 
+import http.server
 import importlib.util
 import os
 import pty
+import socket
 import subprocess
 import sys
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +218,77 @@ def test_the_boards_environments_name_what_there_is(name: str) -> None:
         assert kind in known.drivers
     for kind in target["resources"]:
         assert kind in known.resources
+
+
+class _Socket(http.server.BaseHTTPRequestHandler):
+    """A power socket in the network, as labgrid's model "rest" speaks to it."""
+
+    said: "list[str]" = []  # noqa: RUF012 - one for the test
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.said.append(f"{self.path} {body.decode()}")
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_place_of_a_coordinator_gives_a_board_its_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from everpin_hil.lab import Player
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Socket)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("LG_COORDINATOR", address)
+    host = f"http://127.0.0.1:{server.server_port}/socket/{{index}}"
+    (tmp_path / "exporter.yaml").write_text(
+        f"lamp: {{NetworkPowerPort: {{model: rest, host: '{host}', index: '7'}}}}\n"
+    )
+    tools = Path(sys.executable).parent
+
+    def client(*argv: str) -> subprocess.CompletedProcess[str]:
+        command = [tools / "labgrid-client", "-p", "lamp", *argv]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+
+    def until_done(*argv: str) -> None:
+        until = time.monotonic() + 60
+        while (done := client(*argv)).returncode:
+            assert time.monotonic() < until, done.stdout + done.stderr
+            time.sleep(0.5)
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*command: object) -> None:
+        quiet = subprocess.DEVNULL
+        words = [str(word) for word in command]
+        started.append(subprocess.Popen(words, cwd=tmp_path, stdout=quiet, stderr=quiet))
+
+    try:
+        start(tools / "labgrid-coordinator", "-l", address)
+        until_done("create")
+        # It gives up where no coordinator answers yet.
+        start(tools / "labgrid-exporter", "-c", address, "-n", "bench", tmp_path / "exporter.yaml")
+        until_done("add-match", "bench/lamp/NetworkPowerPort")
+        until_done("lock")
+        target = labgrid.Environment(str(HIL / "environments" / "place.yaml")).get_target()
+        player = target.get_driver(Player)
+        player.power.on()
+        player.power.off()
+        assert _Socket.said == ["/socket/7 1", "/socket/7 0"]
+        target.cleanup()
+        client("unlock")
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        server.shutdown()
+        server.server_close()
 
 
 def test_under_labgrids_own_pytest_plugin_each_scenario_is_a_test(tmp_path: Path) -> None:
