@@ -57,14 +57,15 @@ class MqttSession:
             raise
 
     def _await(self, wanted: str, answer_s: float) -> None:
-        deadline = self._uptime() + answer_s
+        # Differences alone: after years of uptime a board's floats have no seconds (core/schedule.py).
+        began = self._uptime()
         while True:
             for event in self._read(_TICK_S):
                 if event[0] == wanted:
                     return
                 if event[0] == "denied":
                     raise PeerError(errors.MQTT)
-            if self._uptime() > deadline:
+            if self._uptime() - began > answer_s:
                 raise PeerError(errors.MQTT)
 
     def _read(self, wait_s: float) -> "list[tuple[str, ...]]":
