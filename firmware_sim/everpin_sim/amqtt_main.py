@@ -9,6 +9,7 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,28 @@ class Watch(BasePlugin):  # type: ignore[misc]
         )
 
 
-class SteadyBroker(Broker):  # type: ignore[misc]
-    """amqtt without its monitor of old sessions (seen in 0.12.1): it ends a client that is back already, and forgets its topics.
+class _Subscriptions(dict[str, list[tuple[Any, int]]]):
+    """Topic filters and their subscribers; whoever goes over them goes over them as they stood at the start."""
 
-    A client's old session goes when it connects anew; the demo lives a minute.
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().keys()))
+
+    def items(self) -> Any:
+        """Return a copy, lists and all."""
+        return [(topic, list(found)) for topic, found in super().items()]
+
+
+class SteadyBroker(Broker):  # type: ignore[misc]
+    """amqtt without two of its faults (seen in 0.12.1).
+
+    Its monitor of old sessions ends a client that is back already, and forgets its topics; without the monitor a client's
+    old session goes when it connects anew, and the demo lives a minute. And it awaits while it iterates over its
+    subscriptions: a client that subscribes meanwhile ends another's connection with a RuntimeError, unanswered.
     """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._subscriptions = _Subscriptions()
 
     async def _session_monitor(self) -> None:
         pass

@@ -1,15 +1,23 @@
 """Free ports on loopback."""
 
+import random
 import socket
+
+# Below what systems take for outgoing connections (Linux from 32768, RFC 6335 from 49152): a port from there can be gone, as
+# some connection's own, by the time somebody listens on it.
+_FIRST, _LAST = 15000, 32767
 
 
 def free(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(("127.0.0.1", 0))
-        return [int(sock.getsockname()[1]) for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
+    """Return ports that nobody listens on now; raise OSError when there are none."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(_FIRST, _LAST + 1), 1000 + count):
+        if len(found) == count:
+            return found
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    raise OSError(f"no {count} free ports on loopback between {_FIRST} and {_LAST}")
