@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
 ARGS ?=
+# The tests of one file share what they have set up, so a file stays with one worker.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -20,7 +22,7 @@ boards: setup  ## what emulated boards are built with and run on: compiler, QEMU
 	@tools/setup.sh boards
 
 test: boards lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-long: boards  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -11,7 +11,7 @@ import boards
 from everpin.core.store import REGION_BYTES
 from everpin.ports.cpython import cli
 from everpin_sim import build_mcu, pki
-from everpin_sim.story import is_event
+from everpin_sim.targets.events import is_event
 from everpin_sim.targets.mcu import MEDIUMS, Mcu
 from everpin_sim.targets.protocol import TargetError
 from test_demo import MUTANTS

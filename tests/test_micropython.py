@@ -1,5 +1,7 @@
 """Every device test runs under real MicroPython too: compiled, a fresh process and 96 kB of heap for each function."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,10 @@ def results(built: Path, device_data: Path) -> dict[str, dict[str, str]]:
     program, why = mpy.micropython()
     if program is None:
         pytest.skip(why)
-    return {path.stem: mpy.run(program, built, device_data, path.stem) for path in FILES}
+    names = [path.stem for path in FILES]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ran = pool.map(lambda name: mpy.run(program, built, device_data, name), names)
+        return dict(zip(names, ran, strict=True))
 
 
 @pytest.mark.parametrize(

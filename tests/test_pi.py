@@ -14,8 +14,7 @@ from everpin.core.store import REGION_BYTES
 from everpin.ports.device import open_flash
 from everpin.ports.fileflash import FileFlash
 from everpin_sim import pki
-from everpin_sim.story import is_event
-from everpin_sim.targets.events import Event
+from everpin_sim.targets.events import Event, is_event
 from everpin_sim.targets.pi import Pi
 from everpin_sim.targets.protocol import TargetError
 from test_demo import MUTANTS

@@ -14,8 +14,10 @@ from . import build_mcu, build_pi
 from .broker import mosquitto_path
 from .debian import NotAvailable
 from .micropython import NoMicroPython
-from .story import Row, Run, Story
+from .stage import Stage
+from .story import Story
 from .story_devices import TARGETS, Devices
+from .story_rows import Row, Run
 from .targets.pi_machine import snapshot
 
 # A board takes seconds for what a process does at once.
@@ -167,9 +169,8 @@ def _one(args: argparse.Namespace, devices: Devices, rescue: str, console: Conso
     )
     lifetime = args.lifetime or _LIFETIME_S[args.target]
     try:
-        return Story(
-            folder, args.broker, devices, rescue, lifetime, tell, title, args.fail_fast
-        ).tell()
+        stage = Stage(folder, args.broker, devices, rescue, lifetime)
+        return Story(stage, rescue, tell, title, args.fail_fast).tell()
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -52,3 +52,25 @@ class Events:
                 left = until - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     return None
+
+
+def is_event(name: str, **fields: Any) -> Fits:
+    """Return a test for an event by name and fields."""
+
+    def fits(event: Event) -> bool:
+        return event.get("event") == name and all(
+            event.get(key) == value for key, value in fields.items()
+        )
+
+    return fits
+
+
+def tells(device: str, kind: str) -> Fits:
+    """Return a test for a collected report of a device that has an event of a kind."""
+
+    def fits(item: Event) -> bool:
+        return item.get("device") == device and any(
+            event["kind"] == kind for event in item.get("events", ())
+        )
+
+    return fits
