@@ -27,6 +27,7 @@ from client_programs import (
     session_of_requests,
 )
 from everpin.ports.cpython.tls import PinRefused
+from everpin_sim.hostile.carrier import shut
 from test_tls_cpython import VERSIONS, Policy
 from tls_servers import Server, identities
 
@@ -197,7 +198,7 @@ class TlsProxy:
 
     def close(self) -> None:
         """Stop listening."""
-        self._listener.close()
+        shut(self._listener)
 
 
 @pytest.mark.parametrize("name", ["urllib3", "requests"])

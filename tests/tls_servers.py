@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everpin_sim import pki
+from everpin_sim.hostile.carrier import shut
 
 
 @dataclass
@@ -172,5 +173,5 @@ class Server:
 
     def close(self) -> None:
         """Stop listening."""
-        self._inner.close()
-        self._outer.close()
+        shut(self._inner)
+        shut(self._outer)

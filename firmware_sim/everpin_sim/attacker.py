@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from .hostile.carrier import shut
+
 
 @dataclass
 class Caught:
@@ -72,4 +74,4 @@ class Attacker:
 
     def close(self) -> None:
         """Stop listening."""
-        self._listener.close()
+        shut(self._listener)
