@@ -557,6 +557,7 @@ def test_walks_keep_both_counters_at_zero_and_a_log_is_gone_on_from(
     assert said(capsys, *argv)[1] == out and (tmp_path / "log").read_text() == before
 
 
+@pytest.mark.long
 def test_a_walk_that_goes_wrong_becomes_a_short_scenario_that_fails_alike(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

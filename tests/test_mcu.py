@@ -58,7 +58,13 @@ WRONG = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name == "the number check" else ())
+        for name in MUTANTS
+    ],
+)
 def test_without_a_check_the_same_command_exits_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
 ) -> None:
@@ -70,7 +76,7 @@ def test_without_a_check_the_same_command_exits_1(
     assert WRONG[name] <= set(found["wrong"]), found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_least_ram_is_what_the_page_says(tmp_path: Path) -> None:
     firmware = boards.firmware()
     said = re.search(r"least RAM [^|]*\| *([0-9,]+) bytes", DOCS.read_text())

@@ -112,9 +112,13 @@ class Middle:
 
     def _relay(self, near: ssl.SSLSocket, far: socket.socket, passed: Passed) -> None:
         up, down = Splitter(), Splitter()
+        # Not select(): that takes no descriptor above 1023, and a swarm has thousands.
+        poll = select.poll()
+        poll.register(near, select.POLLIN)
+        poll.register(far, select.POLLIN)
         while True:
-            ready = [near] if near.pending() else select.select([near, far], [], [])[0]
-            if near in ready:
+            ready = {near.fileno()} if near.pending() else {number for number, _ in poll.poll()}
+            if near.fileno() in ready:
                 data = near.recv(65536)
                 if not data:
                     return
@@ -123,7 +127,7 @@ class Middle:
                     if packet.kind == CONNECT:
                         passed.client_ids.append(packet.client_id)
                 far.sendall(data)
-            if far in ready:
+            if far.fileno() in ready:
                 data = far.recv(65536)
                 if not data:
                     return
