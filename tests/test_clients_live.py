@@ -27,7 +27,7 @@ from client_programs import (
     session_of_requests,
 )
 from everpin.ports.cpython.tls import PinRefused
-from everpin_sim.hostile.carrier import shut
+from everpin_sim.ports import shut
 from test_tls_cpython import VERSIONS, Policy
 from tls_servers import Server, identities
 

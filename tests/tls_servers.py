@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everpin_sim import pki
-from everpin_sim.hostile.carrier import shut
+from everpin_sim.ports import shut
 
 
 @dataclass

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .hostile.carrier import shut
+from .ports import shut
 
 
 @dataclass

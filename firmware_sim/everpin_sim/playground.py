@@ -21,9 +21,8 @@ from typing import Any
 from . import fleet, pki
 from .broker import Broker
 from .child import Child
-from .hostile.carrier import shut
 from .mirror import Mirror
-from .ports import free
+from .ports import free, shut
 from .targets import registry
 from .targets.events import Event
 from .targets.protocol import Target, TargetError

@@ -1,5 +1,6 @@
-"""Free ports on loopback."""
+"""Listening on loopback: ports that are free, and the end of a listener."""
 
+import contextlib
 import random
 import socket
 
@@ -21,3 +22,10 @@ def free(count: int) -> list[int]:
                 continue
             found.append(port)
     raise OSError(f"no {count} free ports on loopback between {_FIRST} and {_LAST}")
+
+
+def shut(listener: socket.socket) -> None:
+    """Close a listener that another thread waits on: closing alone would leave it bound."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 
+from .ports import shut
+
 
 class Switchboard:
     """Listens on the address that devices know. `switch(port)` relays to a port on loopback from now on, None to nobody.
@@ -73,8 +75,5 @@ class Switchboard:
 
     def close(self) -> None:
         """Stop listening and cut everything."""
-        # A thread waits on it: closing alone would leave it bound.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        shut(self._listener)
         self.switch(None)

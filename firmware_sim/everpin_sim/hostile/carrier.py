@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from ..ports import shut
+
 CONNACK = b"\x20\x02\x00\x00"
 Act = Callable[[socket.socket], None]
 
@@ -58,13 +60,6 @@ class Carrier:
     def close(self) -> None:
         """Stop listening; connections that are served go on until their act ends."""
         shut(self._listener)
-
-
-def shut(listener: socket.socket) -> None:
-    """Close a listener that another thread waits on: closing alone would leave it bound."""
-    with contextlib.suppress(OSError):
-        listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
 
 
 def answer(data: bytes) -> Act:

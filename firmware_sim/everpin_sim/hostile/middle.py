@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..pki import Identity
-from .carrier import shut
+from ..ports import shut
 from .tampers import Tamper
 from .wire import CONNECT, Broken, Packet, Splitter
 
