@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do all of their own set-up (tools/setup.sh); the second run goes straight to work.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup boards demo test test-checks test-long lint format generated claims clean
+.PHONY: help setup boards demo test test-checks test-long lint format generated claims walks clean
 
 BIN := .venv/bin
 # Options for the demo and for pytest: make demo ARGS='--broker mosquitto', make test ARGS='-k spki'
@@ -48,6 +48,11 @@ claims: boards  ## run every scenario on every target, and make the README's tab
 	@for target in core unix mcu pi; do \
 	  $(BIN)/everpin hil run --target $$target --seed 7 --report build/hil/$$target --resume || exit 1; done
 	@$(BIN)/everpin hil claims build/hil/{core,unix,mcu,pi} --write README.md --facts hil/claims.json
+
+walks: setup  ## a million device-years of random walks, and their line in that table; an hour and a half; an ended run goes on
+	@mkdir -p build/hil
+	@$(BIN)/everpin hil endure --years 1000000 --seed 11 --jobs $$(nproc) --log build/hil/walks.jsonl --out build/hil
+	@$(BIN)/everpin hil claims --walks build/hil/walks.jsonl --write README.md --facts hil/claims.json
 
 clean:  ## remove .venv, caches and builds
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 import re
 import shutil
 import tarfile
@@ -17,8 +16,6 @@ from everpin.ports.device import Device
 from everpin_hil import (
     bench,
     claims,
-    cli,
-    endure,
     evidence,
     judge,
     mutants,
@@ -32,8 +29,8 @@ from everpin_hil.scenario import ScenarioError
 from everpin_hil.targets import NoTarget, TargetFailed
 from everpin_hil.targets.machines import Played, in_order
 from everpin_sim import micropython
+from hil_bench import AGENT, lines, mutant, said
 
-AGENT = Path(__file__).resolve().parent.parent / "agent"
 # Every outage that has chain shapes and dates to replay.
 OUTAGES = (
     "WINK BARC SMASH SYM66 SYM70 ADDT CTSIG LEX3R3 DSTX3 ATSDYN CTV2 VEDGE LESHORT LER10 CFLE ATSC2 ENTR CAST CTSCH BALT "
@@ -48,21 +45,6 @@ SOME = [
     "pins-nobody",
     "vedge-2023",
 ]
-
-
-def said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    status = cli.main(["hil", *argv])
-    out, err = capsys.readouterr()
-    return status, out, err
-
-
-def lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def mutant(name: str) -> mutants.Mutant:
-    (found,) = [item for item in mutants.own() if item.name == name]
-    return found
 
 
 def one(text: str, seed: int = 7) -> Case:
@@ -315,6 +297,13 @@ def test_with_a_check_taken_away_in_a_copy_it_exits_1_and_says_how_to_see_it_aga
     failure = ElementTree.parse(report / "junit.xml").find(".//failure")  # noqa: S314 - our own
     assert failure is not None and "hil replay" in (failure.text or "")
     assert (report / "stolen-retired-key.core.facts.jsonl").exists()
+    assert Device(str(report / "frozen"), writer=False).agent.trust_digest(), "kept unasked"
+    assert said(capsys, "run", *argv[1:3], "--report", str(report))[0] == 0
+    assert not (report / "frozen").exists(), "what an earlier run left is not this one's"
+    (report / "frozen").mkdir()
+    (report / "frozen" / "mine").touch()
+    assert said(capsys, "run", *argv[1:3], "--report", str(report))[0] == 2
+    assert (report / "frozen" / "mine").exists()
 
 
 def test_a_run_that_was_ended_goes_on_and_plays_again_what_another_agent_did(
@@ -542,43 +531,7 @@ def test_a_patch_that_does_not_fit_or_does_not_start_is_wrong_use(
     assert status == 2 and "does not start" in err
 
 
-# ---- endurance ---------------------------------------------------------------------------------------------------------
-
-
-def test_walks_keep_both_counters_at_zero_and_a_log_is_gone_on_from(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    argv = ["endure", "--years", "90", "--seed", "7", "--log", str(tmp_path / "log"), "--json"]
-    status, out, _ = said(capsys, *argv)
-    (found,) = lines(out)
-    assert status == 0 and found["years"] >= 90 and found["walks"] == 3
-    assert (found["failed"], found["stranded"], found["intruders"]) == (0, 0, 0)
-    before = (tmp_path / "log").read_text()
-    assert said(capsys, *argv)[1] == out and (tmp_path / "log").read_text() == before
-
-
-@pytest.mark.long
-def test_a_walk_that_goes_wrong_becomes_a_short_scenario_that_fails_alike(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    argv = ["endure", "--years", "30", "--seed", "7", "--out", str(tmp_path)]
-    with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
-        status, _, err = said(capsys, *argv, "--agent", str(copy))
-        (short,) = tmp_path.glob("walk-7-*.toml")
-        made = scenario.load(str(short))
-        (case,) = bench.run([made], "core", 7, copy)
-    assert status == 1 and str(short) in err
-    assert len(made.said["step"]) <= 4 and endure.kind_of(case)
-    (healthy,) = bench.run([made], "core", 7, AGENT)
-    assert healthy.ok, healthy.failures
-
-
-@pytest.mark.long
-def test_a_million_device_years_strand_nobody_and_let_nobody_in(tmp_path: Path) -> None:
-    found = endure.Endurance(7, 1_000_000, AGENT, tmp_path / "log")
-    found.run(os.cpu_count() or 1, lambda line: None)
-    assert found.summary()["years"] >= 1_000_000
-    assert found.found == []
+# ---- claims -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_readme_has_the_table_of_a_full_run_of_all_scenarios() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import judge, tape
+from . import judge, made_with, tape
 from .judge import Case
 from .scenario import Scenario
 from .targets import TARGETS, Target, TargetFailed
@@ -45,14 +45,12 @@ def _facts(
 class Log:
     """The facts of each case that was played, a line each: a run that was ended goes on behind the last.
 
-    A line counts for the scenario and the agent that it was made with, whatever their names.
+    A line counts for the scenario, the agent and the player that it was made with, whatever their names.
     """
 
     def __init__(self, path: Path, agent: Path) -> None:
         self._path = path
-        self._agent = hashlib.sha256()
-        for item in sorted((agent / "everpin").rglob("*.py")):
-            self._agent.update(str(item.relative_to(agent)).encode() + item.read_bytes())
+        self._made_with = made_with.facts(agent)
         self._held: dict[str, list[judge.Fact]] = {}
         if path.exists():
             for line in path.read_text("utf-8").splitlines():
@@ -64,10 +62,9 @@ class Log:
 
     def _key(self, target: str, made: tape.Tape) -> str:
         # Of a tape, what it was made of: some signatures differ each time, and nothing that happens depends on them.
-        said = [target, made.seed, made.scenario.name, made.scenario.said]
-        digest = self._agent.copy()
-        digest.update(json.dumps(said, sort_keys=True, default=str).encode())
-        return digest.hexdigest()
+        said = [self._made_with, target, made.seed, made.scenario.name, made.scenario.said]
+        text = json.dumps(said, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def find(self, target: str, made: tape.Tape) -> list[judge.Fact] | None:
         """Return the facts of a tape that was played to its end."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import scenario
+from . import endure, made_with, scenario
 from .scenario import ScenarioError
 
 BEGIN, END = "<!-- claims: make claims -->", "<!-- end of claims -->"
@@ -56,6 +56,33 @@ def collect(folders: list[Path]) -> dict[str, Any]:
     }
 
 
+def walked(log: Path, agent: Path) -> dict[str, Any]:
+    """Return what the walks of a log came to that this agent was sent on; raise `ScenarioError` where one is missing or there is none."""
+    sources = made_with.walk(agent)
+    try:
+        lines = {(line["seed"], line["walk"]): line for line in endure.logged(log, sources)}
+    except OSError as problem:
+        raise ScenarioError(f"{log}: no log of walks ({problem.strerror})") from None
+    if not lines:
+        raise ScenarioError(f"{log}: no walk of this agent in it; everpin hil endure --log {log}")
+    seeds = sorted({seed for seed, _ in lines})
+    for seed in seeds:
+        last = max(number for of, number in lines if of == seed)
+        missing = [number for number in range(last) if (seed, number) not in lines]
+        if missing:
+            raise ScenarioError(f"{log}: walk {missing[0]} of seed {seed} is not in it")
+    wrong = [line["wrong"] for line in lines.values() if line["wrong"]]
+    return {
+        "seeds": seeds,
+        "walks": len(lines),
+        "years": int(sum(line["years"] for line in lines.values())),
+        "made_with": sources,
+        "failed": len(wrong),
+        "stranded": wrong.count("stranded"),
+        "intruders": wrong.count("intruder"),
+    }
+
+
 def render(said: dict[str, Any]) -> str:
     """Return the table, in Markdown."""
     targets = said["targets"]
@@ -79,6 +106,15 @@ def render(said: dict[str, Any]) -> str:
             *(f"{row['stranded']} / {row['intruders']}" for row in targets.values()),
         ]
     )
+    walks = said.get("walks")
+    if walks:
+        text = f"{walks['years']:,} / {walks['stranded']} / {walks['intruders']}"
+        rows.append(
+            [
+                "random walks over decades: device-years / stranded for ever / intruders",
+                *(text if name == "core" else "–" for name in targets),
+            ]
+        )
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--freeze",
         metavar="DIR",
-        help="end at the first failure, and keep there the device as it stood, its flash and what happened",
+        help="end at the first failure, and keep there the device as it stood, its flash and what happened; without "
+        "it that is frozen/ in the --report, and the run goes on",
     )
     run.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
     replay = verb("replay", "play one case again and print its facts")
@@ -123,10 +124,16 @@ def _parser() -> argparse.ArgumentParser:
     old.add_argument("--json", action="store_true", help="JSON lines, the last one a summary")
     claimed = verb("claims", "make the table of what held from reports of full runs")
     claimed.add_argument(
-        "report", nargs="+", metavar="DIR", help="what a run's --report wrote, one for each target"
+        "report", nargs="*", metavar="DIR", help="what a run's --report wrote, one for each target"
     )
+    claimed.add_argument("--walks", metavar="LOG", help="what endure --log wrote")
+    claimed.add_argument("--agent", metavar="DIR", help="the walks are of this copy of agent/")
     claimed.add_argument("--write", metavar="PAGE", help="put it between that page's marks")
-    claimed.add_argument("--facts", metavar="FILE", help="write what it is made of, as JSON")
+    claimed.add_argument(
+        "--facts",
+        metavar="FILE",
+        help="what it is made of, as JSON: written, and before that read for what is not given here",
+    )
     return parser
 
 
@@ -194,7 +201,11 @@ def _run(args: argparse.Namespace) -> int:
     if args.freeze and Path(args.freeze).exists():
         raise ScenarioError(f"--freeze: {args.freeze} is there already; name a folder that is not")
     log = None
+    freeze = Path(args.freeze) if args.freeze else None
     if args.report:
+        if freeze is None:
+            freeze = Path(args.report) / "frozen"
+            frozen.discard(freeze)
         path = Path(args.report) / "facts.jsonl"
         if not args.resume:
             path.unlink(missing_ok=True)
@@ -202,12 +213,11 @@ def _run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     cases = bench.run(chosen, args.target, args.seed, agent, tell, log, bool(args.freeze))
     found = bench.summary(cases)
-    for case in cases:
-        if args.freeze and not case.ok:
-            (item,) = [item for item in chosen if item.name == case.scenario]
-            frozen.freeze(case, item, agent, Path(args.freeze))
-            _say(f"the device as it stood is in {args.freeze}: README.txt says how to look at it")
-            break
+    failed = next((case for case in cases if not case.ok), None)
+    if failed and freeze:
+        (item,) = [item for item in chosen if item.name == failed.scenario]
+        frozen.freeze(failed, item, agent, freeze)
+        _say(f"the device as it stood is in {freeze}: README.txt says how to look at it")
     if args.report:
         evidence.write(Path(args.report), cases, found, seconds)
         _say(f"evidence in {args.report}: cases.jsonl, report.html, junit.xml")
@@ -299,7 +309,19 @@ def _releases(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    found = claims.collect([Path(name) for name in args.report])
+    kept: dict[str, Any] = {}
+    if args.facts and Path(args.facts).exists():
+        kept = json.loads(Path(args.facts).read_text("utf-8"))
+    if not args.report and not kept:
+        raise ScenarioError(
+            "claims: name the reports of full runs, or --facts with an earlier one"
+        )
+    found = claims.collect([Path(name) for name in args.report]) if args.report else kept
+    walks = kept.get("walks")
+    if args.walks:
+        walks = claims.walked(Path(args.walks), agent_of(args.agent))
+    if walks:
+        found["walks"] = walks
     table = claims.render(found)
     if args.write:
         page_ = Path(args.write)
@@ -307,7 +329,8 @@ def _claims(args: argparse.Namespace) -> int:
     if args.facts:
         Path(args.facts).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     print(table, end="")
-    return 1 if any(row["failed"] for row in found["targets"].values()) else 0
+    rows = [*found["targets"].values(), *([walks] if walks else [])]
+    return 1 if any(row["failed"] for row in rows) else 0
 
 
 def _endure(args: argparse.Namespace) -> int:

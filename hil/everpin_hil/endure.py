@@ -16,7 +16,7 @@ from typing import Any
 
 import everpin_hil
 
-from . import judge, tape
+from . import judge, made_with, tape
 from .judge import Case
 from .scenario import Scenario, ScenarioError
 from .targets.protocol import FLASH, PLAYER, TargetFailed
@@ -150,27 +150,30 @@ def _slice(seed: int, first: int, last: int, agent: Path) -> Iterator[dict[str, 
         raise TargetFailed(f"the walks {first} to {last - 1} ended with {process.returncode}")
 
 
+def logged(log: Path, made_with: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log that are of walks with these sources (made_with.py)."""
+    for text in log.read_text("utf-8").splitlines():
+        # A run that was ended in the middle of a line has not done that walk.
+        with contextlib.suppress(ValueError):
+            line: dict[str, Any] = json.loads(text)
+            if line.get("made_with") == made_with:
+                yield line
+
+
 class Endurance:
-    """Walks until `years` are lived through: counters, and a log that a later run goes on from."""
+    """Walks until `years` are lived through: counters, and a log that a later run with the same sources goes on from."""
 
     def __init__(self, seed: int, years: int, agent: Path, log: Path | None = None) -> None:
         self._seed, self._agent, self._log = seed, agent, log
+        self._made_with = made_with.walk(agent)
         self._todo = set(range(-(-years // WALK_YEARS)))
         self.years = 0.0
         self.found: list[dict[str, Any]] = []
         self.walks = 0
         self._lock = threading.Lock()
-        for line in self._logged():
-            if line.get("seed") == seed and line["walk"] in self._todo:
+        for line in logged(log, self._made_with) if log is not None and log.exists() else ():
+            if line["seed"] == seed and line["walk"] in self._todo:
                 self._count(line)
-
-    def _logged(self) -> Iterator[dict[str, Any]]:
-        if self._log is not None and self._log.exists():
-            for text in self._log.read_text("utf-8").splitlines():
-                # A run that was ended in the middle of a line has not done that walk.
-                with contextlib.suppress(ValueError):
-                    line: dict[str, Any] = json.loads(text)
-                    yield line
 
     def _count(self, line: dict[str, Any]) -> None:
         self._todo.discard(line["walk"])
@@ -192,7 +195,9 @@ class Endurance:
                     self._count(line)
                     if self._log is not None:
                         with self._log.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps({"seed": self._seed, **line}) + "\n")
+                            of = {"seed": self._seed, "made_with": self._made_with}
+                            # The newline comes first: a run that was ended may have left half a line.
+                            file.write("\n" + json.dumps({**of, **line}))
                     tell(line)
 
         with ThreadPoolExecutor(jobs) as pool:

@@ -1,13 +1,14 @@
 """The first failure, kept for inspection: the tape up to it, what happened, and the device as it was, its flash out of the target."""
 
 import json
+import shutil
 from pathlib import Path
 
 from everpin.core.store import REGION_BYTES
 
 from . import papers, tape
 from .judge import Case, Fact
-from .scenario import Scenario
+from .scenario import Scenario, ScenarioError
 from .targets import TARGETS, TargetFailed
 
 _SECTOR = 4096
@@ -21,6 +22,15 @@ in the step: {phase}
 
 facts.jsonl has what happened up to there, tape/ what was played: documents, certificates, tape.json.
 """
+
+
+def discard(folder: Path) -> None:
+    """Remove what an earlier run froze there; raise `ScenarioError` for a folder that no run made."""
+    if not folder.exists():
+        return
+    if not (folder / "facts.jsonl").is_file():
+        raise ScenarioError(f"{folder}: is in the way, and no device that a run has frozen")
+    shutil.rmtree(folder)
 
 
 def freeze(case: Case, scenario: Scenario, agent: Path, folder: Path) -> None:
