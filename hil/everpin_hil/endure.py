@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import everpin_hil
+import everpin_sim
 
 from . import judge, made_with, tape
 from .judge import Case
@@ -130,8 +131,9 @@ def main(argv: list[str]) -> int:
 
 def _slice(seed: int, first: int, last: int, agent: Path) -> Iterator[dict[str, Any]]:
     """Yield a line for each walk of a slice, from a process of its own; raise `TargetFailed` when that ends badly."""
-    top = Path(everpin_hil.__file__).resolve().parent.parent
-    path = os.pathsep.join(map(str, (agent, PLAYER, FLASH, top)))
+    # Its packages are this process's own, wherever a virtual environment would look for them.
+    tops = (Path(str(of.__file__)).resolve().parent.parent for of in (everpin_hil, everpin_sim))
+    path = os.pathsep.join(map(str, (agent, PLAYER, FLASH, *tops)))
     how = map(str, (seed, first, last, WALK_YEARS))
     with subprocess.Popen(
         [sys.executable, "-B", "-m", "everpin_hil.endure", *how],
