@@ -21,7 +21,7 @@ _CLOCKS = ("right", "unset", datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
 TIMING = {
     "rescue_every_s": 120 * 86400.0,
     "pull_every_s": 60 * 86400.0,
-    "backoff_max_s": 86400.0,
+    "backoff_max_s": 3 * 86400.0,
 }
 _LOOK = "60d"
 
@@ -227,8 +227,8 @@ class Walk:
     def _is_robbed(self) -> None:
         """All in one step: who takes the others away leaves a device that had its time to hear of it.
 
-        It asks the mirror by interval, at most a quarter late: after 150 days. A cut that waited for the next write may end that look,
-        and the first one after a boot is anywhere in the interval: another 120 days.
+        It asks the mirror by interval, at most a quarter late: after 150 days, which the look after 180 sees. A cut that waited for the
+        next write may end that look, and the first one after a boot is anywhere in the interval: another 120 days. One look more.
         """
         stolen = self._name(self._key)
         self._forbidden = sorted({*self._forbidden[-7:], stolen})
@@ -238,7 +238,7 @@ class Walk:
             front=stolen,
             publish=[self._document()],
             released=True,
-            within="300d",
+            within="360d",
             expect={"refuses": [stolen]},
         )
         self._put("he is gone", front="", serve={BROKER: self._serve()}, within="2d")
