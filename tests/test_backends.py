@@ -19,7 +19,7 @@ from everpin.ports.cpython import cli
 from everpin.ports.device import ConfigError, Device
 from everpin.ports.fileflash import FileFlash, create
 from everpin.ports.sectorfiles import SectorFiles, copy_from
-from everpin_sim import cuts, paths
+from everpin_sim import cuts, paths, sweep_report
 
 
 def micropython() -> str:
@@ -50,7 +50,7 @@ def test_cuts_at_every_step_of_a_littlefs_cost_no_device_its_trust() -> None:
     micropython()
     # One update; the long tests take every path to its end.
     report = cuts.sweep("pins", 1, "unix", flash="littlefs", ops=1)
-    assert report["failed"] == [] and cuts.well(report)
+    assert report["failed"] == [] and sweep_report.well(report)
     assert report["steps"] > 10 and report["cases"] > 80
 
 
@@ -59,7 +59,7 @@ def test_cuts_at_every_step_of_a_littlefs_cost_no_device_its_trust() -> None:
 def test_cuts_on_a_littlefs_over_every_path(path: str) -> None:
     micropython()
     report = cuts.sweep(path, 1, "unix", flash="littlefs")
-    assert report["failed"] == [] and cuts.well(report)
+    assert report["failed"] == [] and sweep_report.well(report)
 
 
 @pytest.mark.long
@@ -67,7 +67,7 @@ def test_cuts_on_a_littlefs_over_every_path(path: str) -> None:
 def test_cuts_on_a_block_device_over_every_path_under_micropython(path: str) -> None:
     micropython()
     report = cuts.sweep(path, 1, "unix", flash="partition")
-    assert report["failed"] == [] and cuts.well(report)
+    assert report["failed"] == [] and sweep_report.well(report)
 
 
 LITTLEFS = mpy.functions(mpy.DEVICE_TESTS / "littlefs_checks.py")

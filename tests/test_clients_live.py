@@ -27,7 +27,7 @@ from client_programs import (
     session_of_requests,
 )
 from everpin.ports.cpython.tls import PinRefused
-from everpin_sim.ports import shut
+from everpin_sim.ports import Listener
 from test_tls_cpython import VERSIONS, Policy
 from tls_servers import Server, identities
 
@@ -168,15 +168,8 @@ class TlsProxy:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*identity)
         self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listener = Listener(self._serve)
+        self.port = self._listener.port
 
     def _serve(self, sock: socket.socket) -> None:
         with (
@@ -198,7 +191,7 @@ class TlsProxy:
 
     def close(self) -> None:
         """Stop listening."""
-        shut(self._listener)
+        self._listener.close()
 
 
 @pytest.mark.parametrize("name", ["urllib3", "requests"])

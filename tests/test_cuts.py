@@ -15,7 +15,7 @@ from oracle import Oracle
 
 import mpy
 from everpin.ports.cpython import cli
-from everpin_sim import cuts, paths
+from everpin_sim import cuts, paths, sweep_report
 
 # One region is one number here: sector by sector, what the store keeps where (core/store.py).
 SLOTS = {7: "root", 10: "root", 13: "pins", 16: "pins", 27: "journal"}
@@ -66,7 +66,7 @@ def test_one_cut_under_micropython_and_both_interpreters_see_the_same_cases(
     unix()
     report = cuts.sweep(path, 1, "unix")
     assert (report["failed"], report["why"]) == ([], [])
-    assert cuts.well(report)
+    assert sweep_report.well(report)
     if path in in_process:  # not so where this test runs alone
         assert (report["steps"], report["cases"]) == in_process[path]
 
@@ -83,7 +83,7 @@ def test_a_second_cut_at_every_step_of_every_recovery(folder: str, path: str) ->
 def test_a_second_cut_under_micropython(path: str) -> None:
     unix()
     report = cuts.sweep(path, 2, "unix")
-    assert report["failed"] == [] and cuts.well(report) and report["cases"] > 3000
+    assert report["failed"] == [] and sweep_report.well(report) and report["cases"] > 3000
 
 
 @pytest.mark.slow

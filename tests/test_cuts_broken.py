@@ -9,7 +9,7 @@ import pytest
 
 import mpy
 from everpin.ports.cpython import cli
-from everpin_sim import cuts
+from everpin_sim import sweep_report
 
 # name: (path, file in everpin/core, what stands there, what stands there then)
 _SLOT_SYNC = """        self._flash.prog(self._offset + at, data)
@@ -159,7 +159,7 @@ def test_a_store_that_is_broken_on_purpose_fails_the_sweep(
     command = ["sim", "cuts", "--agent", str(agent), "--json"]
     assert cli.main([*command, "--path", path, "--fail-fast"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert sum(report[count] for count in cuts.COUNTS) >= 1
+    assert sum(report[count] for count in sweep_report.COUNTS) >= 1
     # The id replays it alone, with this agent; with ours nothing is wrong there.
     case = report["failed"][0]
     assert case.startswith(path + "/")

@@ -8,7 +8,7 @@ import pytest
 import boards
 import mpy
 from everpin.ports.cpython import cli
-from everpin_sim import board_cuts, cuts
+from everpin_sim import board_cuts, cuts, sweep_report
 
 
 def _said(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, Any]]:
@@ -58,7 +58,7 @@ def test_a_store_that_is_broken_on_purpose_fails_on_the_board_too(
     boards.firmware()
     agent = str(boards.broken(tmp_path, "core/store.py", boards.TOO_EARLY))
     code, report = _said(capsys, "--path", "pins", "--agent", agent, "--fail-fast")
-    assert code == 1 and sum(report[count] for count in cuts.COUNTS) >= 1
+    assert code == 1 and sum(report[count] for count in sweep_report.COUNTS) >= 1
     case = report["failed"][0]
     code, again = _said(capsys, "--case", case, "--agent", agent)
     assert (code, again["failed"], again["why"]) == (1, [case], report["why"][:1])

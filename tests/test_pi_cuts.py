@@ -10,7 +10,7 @@ import boards
 import pi_rig
 from everpin.core.store import REGION_BYTES
 from everpin.ports.cpython import cli
-from everpin_sim import cuts
+from everpin_sim import cuts, sweep_report
 from everpin_sim.targets.card import REGION_AT
 from everpin_sim.targets.protocol import TargetError
 from everpin_sim.targets.write_log import Cuts, writes
@@ -47,7 +47,7 @@ def test_a_store_that_is_broken_on_purpose_fails_on_the_pi_too(
     pi_rig.guest()
     agent = str(boards.broken(tmp_path, "core/store.py", boards.TOO_EARLY))
     code, report = _said(capsys, "--path", "pins", "--agent", agent, "--fail-fast")
-    assert code == 1 and sum(report[count] for count in cuts.COUNTS) >= 1
+    assert code == 1 and sum(report[count] for count in sweep_report.COUNTS) >= 1
     case = report["failed"][0]
     code, again = _said(capsys, "--case", case, "--agent", agent)
     assert (code, again["failed"], again["why"]) == (1, [case], report["why"][:1])

@@ -3,11 +3,10 @@
 import contextlib
 import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from .ports import shut
+from .ports import Listener
 
 
 @dataclass
@@ -28,18 +27,8 @@ class Attacker:
         self._context.load_cert_chain(cert, key)
         self._context.load_verify_locations(client_ca)
         self._context.verify_mode = ssl.CERT_OPTIONAL
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.port = int(self._listener.getsockname()[1])
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listener = Listener(self._serve, port)
+        self.port = self._listener.port
 
     def _serve(self, sock: socket.socket) -> None:
         caught = Caught()
@@ -74,4 +63,4 @@ class Attacker:
 
     def close(self) -> None:
         """Stop listening."""
-        shut(self._listener)
+        self._listener.close()

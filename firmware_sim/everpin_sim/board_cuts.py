@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import cuts, paths
+from . import paths
+from .sources import DEVICE, agent_folder, command_of
+from .sweep_report import COUNTS, Report, SweepFailed, Tell, report
 from .targets.protocol import TargetError
 
 _FAILED_MAX = 20
@@ -50,9 +52,9 @@ def parts(case: str) -> tuple[int, str, bool]:
 
 def expected(folder: Path, path: str, ops: int, agent: Path) -> dict[str, Any]:
     """Return the path's trust states in process; raise `SweepFailed`."""
-    command, env = cuts.command_of("core", agent)
+    command, env = command_of("core", agent)
     done = subprocess.run(
-        [*command, str(cuts.DEVICE / "states_main.py"), str(folder), path, str(ops)],
+        [*command, str(DEVICE / "states_main.py"), str(folder), path, str(ops)],
         env=env,
         cwd=folder,
         capture_output=True,
@@ -60,7 +62,7 @@ def expected(folder: Path, path: str, ops: int, agent: Path) -> dict[str, Any]:
         check=False,
     )
     if done.returncode:
-        raise cuts.SweepFailed(done.stderr.strip())
+        raise SweepFailed(done.stderr.strip())
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -72,14 +74,14 @@ def sweep(
     agent: Path | None,
     ops: int,
     case: str,
-    tell: cuts.Tell | None,
+    tell: Tell | None,
     fast: bool,
     make: Callable[[Path, dict[str, Any]], Sweep],
-) -> cuts.Report:
+) -> Report:
     """Return what a sweep of one path found. `make` gets a folder with the path's files, and its trust states in process."""
     started = time.monotonic()
     found: dict[str, Any] = {"steps": 0, "cases": 0, "distinct": 1, "failed": []}
-    found |= dict.fromkeys(cuts.COUNTS, 0)
+    found |= dict.fromkeys(COUNTS, 0)
 
     def count(name: str, verdict: Verdict) -> None:
         found["cases"] += 1
@@ -96,11 +98,11 @@ def sweep(
     ):
         folder = Path(where)
         paths.write(folder)
-        states = expected(folder, path, ops, agent or cuts.agent_folder())
+        states = expected(folder, path, ops, agent or agent_folder())
         if "failed" in states:
             what, why = states["failed"]
             count(f"{path}/uncut", (what, why))
-            return cuts.report(path, 1, target, flash, found, started)
+            return report(path, 1, target, flash, found, started)
         made = make(folder, states)
         stack.callback(made.close)
         workers = stack.enter_context(
@@ -118,8 +120,8 @@ def sweep(
                     if fast and found["failed"]:
                         break
         except TargetError as problem:
-            raise cuts.SweepFailed(str(problem)) from None
+            raise SweepFailed(str(problem)) from None
         finally:
             workers.shutdown(cancel_futures=True)
         found["steps"], found["distinct"] = made.steps, max(1, made.distinct)
-    return cuts.report(path, 1, target, flash, found, started)
+    return report(path, 1, target, flash, found, started)

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import debian
-from .cuts import DEVICE, agent_folder
 from .debian import NotAvailable, Tell
+from .sources import DEVICE, agent_folder
 
 BOARDS = ("an385", "an500")
 SOURCE = Path(__file__).resolve().parent.parent / "boards"

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from . import debian, newc, pi_userland
 from .build_mcu import BuildFailed, cache_folder, locked, prune
-from .cuts import agent_folder
 from .debian import NotAvailable, Tell
 from .pi_userland import KERNELS, PACKAGES, PYTHON
+from .sources import agent_folder
 
 MACHINES = tuple(KERNELS)
 SOURCE = Path(__file__).resolve().parent.parent / "guest"

@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import board_cuts, build_mcu, cuts
+from . import board_cuts, build_mcu
 from .board_cuts import Case, Verdict
 from .device.cutflash import ERASE_KINDS, PROG_KINDS
+from .sweep_report import Report, Tell
 from .targets.bench import Bench, Life
 
 # By --flash of the command.
@@ -169,9 +170,9 @@ def sweep(
     flash: str = "littlefs",
     ops: int = 0,
     case: str = "",
-    tell: cuts.Tell | None = None,
+    tell: Tell | None = None,
     fast: bool = False,
-) -> cuts.Report:
+) -> Report:
     """Return what a sweep of one path found, as `cuts.sweep` does; raise `NotAvailable`, `BuildFailed` or `SweepFailed`."""
     firmware = build_mcu.build(
         agent=agent, tell=lambda text: tell(path, 0, text) if tell else None

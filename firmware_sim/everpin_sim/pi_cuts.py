@@ -18,9 +18,11 @@ from typing import Any
 
 from everpin.core.store import REGION_BYTES
 
-from . import board_cuts, build_pi, cuts
+from . import board_cuts, build_pi
 from .board_cuts import Case, Verdict
 from .build_pi import Guest
+from .sources import DEVICE
+from .sweep_report import Report, SweepFailed, Tell
 from .targets.events import Event
 from .targets.pi import Pi
 from .targets.write_log import CACHE_KINDS, KINDS, Cuts, writes
@@ -49,7 +51,7 @@ class _Bench(Pi):
         self.start((), "sweep.py", self._more)
         if self.wait(lambda event: event.get("event") == "at-your-service", mark, _LIFE_S) is None:
             tail = (self.home / "pi.log").read_text(errors="replace")[-600:]
-            raise cuts.SweepFailed(f"the guest does not come up: {tail}")
+            raise SweepFailed(f"the guest does not come up: {tail}")
 
     def begin(self, **asked: Any) -> int:
         """Begin a life; return the mark of its first line."""
@@ -82,7 +84,7 @@ class _Sweep:
         self._files = {item.name: item.read_bytes() for item in folder.iterdir()}
         self._files["states.json"] = json.dumps(expected).encode()
         self._files["sweep.py"] = (build_pi.SOURCE / "sweep.py").read_bytes()
-        for item in cuts.DEVICE.glob("*.py"):
+        for item in DEVICE.glob("*.py"):
             self._files[item.name] = item.read_bytes()
         self._after: list[int] = expected["after"]
         self._local = threading.local()
@@ -151,7 +153,7 @@ class _Sweep:
             done += count
         # More may follow: what a flash has left to the kernel is written when its partition is closed.
         if done < begins[-1] - begins[0]:
-            raise cuts.SweepFailed("the guest and the log do not agree on what was written")
+            raise SweepFailed("the guest and the log do not agree on what was written")
         self._syncs.pop()  # the last was the life's end
 
     # ---- cases -------------------------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ class _Sweep:
         met = bench.wait(fits, mark, _LIFE_S)
         bench.cut()
         if met is None:
-            raise cuts.SweepFailed("the moment of the cut was never met")
+            raise SweepFailed("the moment of the cut was never met")
         return bench.snapshot()
 
     def _judge(self, image: bytes, floor: int, op: int) -> Verdict:
@@ -241,9 +243,9 @@ def sweep(
     agent: Path | None = None,
     ops: int = 0,
     case: str = "",
-    tell: cuts.Tell | None = None,
+    tell: Tell | None = None,
     fast: bool = False,
-) -> cuts.Report:
+) -> Report:
     """Return what a sweep of one path found, as `cuts.sweep` does; raise `NotAvailable`, `BuildFailed` or `SweepFailed`."""
     guest = build_pi.build(agent=agent, tell=lambda text: tell(path, 0, text) if tell else None)
 

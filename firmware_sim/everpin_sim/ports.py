@@ -1,8 +1,10 @@
-"""Listening on loopback: ports that are free, and the end of a listener."""
+"""Listening on loopback: ports that are free, a listener, and its end."""
 
 import contextlib
 import random
 import socket
+import threading
+from collections.abc import Callable
 
 # Below what systems take for outgoing connections (Linux from 32768, RFC 6335 from 49152): a port from there can be gone, as
 # some connection's own, by the time somebody listens on it.
@@ -29,3 +31,25 @@ def shut(listener: socket.socket) -> None:
     with contextlib.suppress(OSError):
         listener.shutdown(socket.SHUT_RDWR)
     listener.close()
+
+
+class Listener:
+    """Takes connections on loopback, each served by `serve(sock)` in a thread of its own. `port` is where: any free one when 0 is asked for."""
+
+    def __init__(self, serve: Callable[[socket.socket], None], port: int = 0) -> None:
+        self._serve = serve
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._socket.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening; connections that are served go on."""
+        shut(self._socket)

@@ -17,6 +17,7 @@ from . import (
     pki_cli,
     playground_cli,
     swarm_cli,
+    sweep_report,
     weather_cli,
 )
 from .build_mcu import BuildFailed
@@ -200,26 +201,26 @@ def _cuts(args: argparse.Namespace) -> int:
         except (NoMicroPython, NotAvailable) as problem_there:
             _say(str(problem_there))
             return 2
-        except (cuts.SweepFailed, BuildFailed) as failed:
+        except (sweep_report.SweepFailed, BuildFailed) as failed:
             _say(f"the sweep of {path} ended before its time:\n{failed}")
             return 1
         reports.append(found)
-        if args.fail_fast and not cuts.well(found):
+        if args.fail_fast and not sweep_report.well(found):
             break
     if args.case is not None and not reports[0]["cases"]:
         _say(f"{args.case}: this path has no such case")
         return 2
-    whole = reports[0] if len(reports) == 1 else cuts.together(reports)
+    whole = reports[0] if len(reports) == 1 else sweep_report.together(reports)
     if args.json:
         print(json.dumps(whole))
     else:
         for report in reports:
             print(_line(report, args))
-    return 0 if all(cuts.well(report) for report in reports) else 1
+    return 0 if all(sweep_report.well(report) for report in reports) else 1
 
 
-def _line(report: cuts.Report, args: argparse.Namespace) -> str:
-    counts = ", ".join(f"{report[key]} {key}" for key in cuts.COUNTS)
+def _line(report: sweep_report.Report, args: argparse.Namespace) -> str:
+    counts = ", ".join(f"{report[key]} {key}" for key in sweep_report.COUNTS)
     lines = [
         f"{report['path']}: {report['steps']} flash steps, {report['cases']} cases: {counts} ({report['seconds']} s)"
     ]

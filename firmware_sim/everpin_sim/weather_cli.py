@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from . import weather
+from .bed import TARGETS
 from .broker import mosquitto_path
 from .micropython import NoMicroPython, find
 from .sim_common import Misuse, agent_folder, say, verb
@@ -35,7 +36,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     made.add_argument("--list", action="store_true", help="print the weathers")
     made.add_argument(
         "--target",
-        choices=(*weather.TARGETS, "both"),
+        choices=(*TARGETS, "both"),
         default="both",
         help="core is CPython, unix MicroPython, a process each (default: both)",
     )
@@ -73,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
     names = _names(args.names)
     if args.jobs < 1:
         raise Misuse("--jobs: one at least")
-    targets = list(weather.TARGETS) if args.target == "both" else [args.target]
+    targets = list(TARGETS) if args.target == "both" else [args.target]
     if "unix" in targets:
         try:
             find()

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import pki
+from .bed import Bed
 from .hostile import carrier
 from .hostile.clocks import CLOCKS
 from .hostile.network import FAULTS
 from .hostile.tampers import TAMPERS
-
-if TYPE_CHECKING:
-    from .weather import Bed
 
 
 @dataclass(frozen=True)
@@ -20,44 +18,44 @@ class Weather:
 
     name: str
     what: str
-    begin: "Callable[[Bed], None]"
-    met: "Callable[[Bed], bool]"
+    begin: Callable[[Bed], None]
+    met: Callable[[Bed], bool]
     through: bool = False
 
 
 # ---- a man in the middle ---------------------------------------------------------------------------------------------
 
 
-def _impostor(bed: "Bed") -> None:
+def _impostor(bed: Bed) -> None:
     bed.middle.serve(bed.thief)
     bed.middle.cut()
 
 
-def _forged(bed: "Bed") -> None:
+def _forged(bed: Bed) -> None:
     bed.middle.serve(pki.Identity(bed.thief.certificate, bed.thief.key, bed.genuine_only.chain))
     bed.middle.cut()
 
 
-def _refused(bed: "Bed") -> bool:
+def _refused(bed: Bed) -> bool:
     return bed.count("refused") >= 3 and len(bed.passed()) >= 3
 
 
 # ---- a broker with the genuine key -----------------------------------------------------------------------------------
 
 
-def _tampering(name: str) -> "Callable[[Bed], None]":
-    def begin(bed: "Bed") -> None:
+def _tampering(name: str) -> Callable[[Bed], None]:
+    def begin(bed: Bed) -> None:
         bed.middle.tamper = lambda: TAMPERS[name](bed.old, bed.forged)
         bed.middle.cut()
 
     return begin
 
 
-def _touched(bed: "Bed") -> int:
+def _touched(bed: Bed) -> int:
     return sum(item.tamper.touched for item in bed.passed() if item.tamper is not None)
 
 
-def _tampered(event: str, times: int, **fields: object) -> "Callable[[Bed], bool]":
+def _tampered(event: str, times: int, **fields: object) -> Callable[[Bed], bool]:
     return lambda bed: _touched(bed) >= 1 and bed.count(event, **fields) >= times
 
 
@@ -83,8 +81,8 @@ _BROKERS: dict[str, tuple[tuple[str, int], dict[str, Any], bool]] = {
 # ---- the network -----------------------------------------------------------------------------------------------------
 
 
-def _fault(name: str) -> "Callable[[Bed], None]":
-    def begin(bed: "Bed") -> None:
+def _fault(name: str) -> Callable[[Bed], None]:
+    def begin(bed: Bed) -> None:
         bed.network.fault = name
         bed.cut = name not in ("half-open", "reset")
         if bed.cut:
@@ -93,13 +91,13 @@ def _fault(name: str) -> "Callable[[Bed], None]":
     return begin
 
 
-def _cut_off(bed: "Bed") -> bool:
+def _cut_off(bed: Bed) -> bool:
     """Tell whether a session ended by the fault itself, or a dial did: a session that was cut for the weather to begin is no sign."""
     signs = ("unreachable", "refused") if bed.cut else ("lost", "unreachable")
     return bed.network.met >= 1 and bed.count(*signs) >= 1
 
 
-def _rough(bed: "Bed") -> bool:
+def _rough(bed: Bed) -> bool:
     return bed.network.met >= 10
 
 
@@ -109,23 +107,23 @@ _ROUGH = ("loss", "delay", "trickle")
 # ---- the clock -------------------------------------------------------------------------------------------------------
 
 
-def _clock(name: str) -> "Callable[[Bed], None]":
-    def begin(bed: "Bed") -> None:
+def _clock(name: str) -> Callable[[Bed], None]:
+    def begin(bed: Bed) -> None:
         bed.clock.drive(name)
         bed.middle.cut()  # no session of before: the verdict is asked under this clock
 
     return begin
 
 
-def _told(bed: "Bed") -> bool:
+def _told(bed: Bed) -> bool:
     return bed.clock.sets >= 1 and bed.count("connected") >= 1
 
 
 # ---- mirrors ---------------------------------------------------------------------------------------------------------
 
 
-def _mirror(act: carrier.Act) -> "Callable[[Bed], None]":
-    def begin(bed: "Bed") -> None:
+def _mirror(act: carrier.Act) -> Callable[[Bed], None]:
+    def begin(bed: Bed) -> None:
         bed.hostile = carrier.Carrier(act)
         bed.mirrors.switch(bed.hostile.port)
         bed.network.switch(None)
@@ -133,22 +131,22 @@ def _mirror(act: carrier.Act) -> "Callable[[Bed], None]":
     return begin
 
 
-def _stale(bed: "Bed") -> None:
+def _stale(bed: Bed) -> None:
     """Serve old documents in the place of new ones."""
     bed.write_mirror(bed.old[0][1])
     bed.network.switch(None)
 
 
-def _lying(bed: "Bed") -> None:
+def _lying(bed: Bed) -> None:
     bed.write_mirror(bed.forged)
     bed.network.switch(None)
 
 
-def _visited(times: int) -> "Callable[[Bed], bool]":
+def _visited(times: int) -> Callable[[Bed], bool]:
     return lambda bed: bed.count("rescue-end") >= times
 
 
-def _read(bed: "Bed") -> bool:
+def _read(bed: Bed) -> bool:
     return bed.count("rescue-end") >= 1 and bed.count("document-refused") >= 1
 
 

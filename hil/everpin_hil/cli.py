@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from everpin_sim.cuts import agent_folder
+from everpin_sim.sources import agent_folder
 
 from . import bench, claims, endure, evidence, frozen, mutants, page, releases, scenario
 from .judge import Case

@@ -3,13 +3,12 @@
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from ..ports import shut
+from ..ports import Listener
 
 CONNACK = b"\x20\x02\x00\x00"
 Act = Callable[[socket.socket], None]
@@ -25,17 +24,8 @@ class Carrier:
         if identity is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._context.load_cert_chain(*identity)
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self._listener = Listener(self._serve, port)
+        self.port = self._listener.port
 
     def _serve(self, sock: socket.socket) -> None:
         # A TLS client that has its verdict goes away in the middle of a handshake.
@@ -59,7 +49,7 @@ class Carrier:
 
     def close(self) -> None:
         """Stop listening; connections that are served go on until their act ends."""
-        shut(self._listener)
+        self._listener.close()
 
 
 def answer(data: bytes) -> Act:

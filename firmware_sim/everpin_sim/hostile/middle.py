@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..pki import Identity
-from ..ports import shut
+from ..ports import Listener
 from .tampers import Tamper
 from .wire import CONNECT, Broken, Packet, Splitter
 
@@ -52,9 +52,8 @@ class Middle:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.serve(identity)
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._listener = Listener(self._serve, port)
+        self.port = self._listener.port
 
     def serve(self, identity: Identity) -> None:
         """Serve a certificate from the next connection on."""
@@ -76,16 +75,8 @@ class Middle:
 
     def close(self) -> None:
         """Stop listening and cut everything."""
-        shut(self._listener)
+        self._listener.close()
         self.cut()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
         passed = Passed(tamper=None if self.tamper is None else self.tamper())

@@ -14,7 +14,7 @@ from labgrid.protocol import PowerProtocol
 from labgrid.resource import RawSerialPort, Resource
 from labgrid.step import step
 
-from everpin_sim.cuts import agent_folder
+from everpin_sim.sources import agent_folder
 from everpin_sim.targets.board_wiring import Wiring
 
 from .. import bench, scenario, tape
