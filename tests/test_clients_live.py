@@ -29,7 +29,7 @@ from client_programs import (
 from everpin.ports.cpython.tls import PinRefused
 from everpin_sim.ports import Listener
 from test_tls_cpython import VERSIONS, Policy
-from tls_servers import Server, identities
+from tls_servers import Server, carried, identities
 
 POOLED = ("urllib3", "requests", "httpx", "aiohttp")
 
@@ -258,17 +258,7 @@ def test_what_was_read_while_the_policy_changed_is_not_delivered(
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     made = everpin.ssl_context(policy).wrap_bio(incoming, outgoing, server_hostname="localhost")
     with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
-
-        def run(call: Callable[..., Any], *args: Any) -> Any:
-            while True:
-                try:
-                    found = call(*args)
-                    sock.sendall(outgoing.read())
-                    return found
-                except ssl.SSLWantReadError:
-                    sock.sendall(outgoing.read())
-                    incoming.write(sock.recv(65536))
-
+        run = carried(sock, incoming, outgoing)
         run(made.do_handshake)
         run(made.write, b"one")
         assert run(made.read, 10) == b"ONE"

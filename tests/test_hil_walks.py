@@ -1,6 +1,7 @@
 """Endurance: random walks over decades, two counters that stay at zero, and the line about them in the README."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from everpin_hil import bench, endure, made_with, mutants, scenario
+from everpin_hil import bench, endure, made_with, mutants, scenario, walks
+from everpin_hil.scenario import seconds
 from hil_bench import AGENT, lines, mutant, said
 
 TOP = AGENT.parent
@@ -40,6 +42,20 @@ def test_a_walk_that_goes_wrong_becomes_a_short_scenario_that_fails_alike(
     assert len(made.said["step"]) <= 4 and endure.kind_of(case)
     (healthy,) = bench.run([made], "core", 7, AGENT)
     assert healthy.ok, healthy.failures
+
+
+def test_who_robs_a_device_gives_it_the_time_that_its_mirror_may_take() -> None:
+    device = walks.Walk(7, 0, 1).scenario.said["device"]
+    every, look = device["timing"]["rescue_every_s"], seconds(device["look"])
+    # Asked by interval, a quarter late (core/schedule.py); a cut in that look, and anywhere in the interval again; one look more.
+    bound = math.ceil(1.25 * every / look) * look + math.ceil(every / look) * look + look
+    robbed = [
+        seconds(step["within"])
+        for number in range(20)
+        for step in walks.Walk(7, number, 30).scenario.said["step"]
+        if "stolen" in step["say"]
+    ]
+    assert robbed and min(robbed) >= bound
 
 
 @pytest.mark.long

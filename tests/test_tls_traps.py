@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from everpin.ports.cpython.tls import NotReady, PinRefused, ssl_context
 from everpin_sim import pki
 from test_tls_cpython import VERSIONS, Policy
-from tls_servers import Server, identities
+from tls_servers import Server, carried, identities
 
 X509_V_FLAG_PARTIAL_CHAIN, X509_V_FLAG_NO_CHECK_TIME = 0x80000, 0x200000
 
@@ -74,17 +74,7 @@ def _shake(context: ssl.SSLContext, server: Server, session: Any = None) -> ssl.
     if session is not None:
         made.session = session
     with _tcp(server) as sock:
-
-        def run(call: Any, *args: Any) -> Any:
-            while True:
-                try:
-                    found = call(*args)
-                    sock.sendall(outgoing.read())
-                    return found
-                except ssl.SSLWantReadError:
-                    sock.sendall(outgoing.read())
-                    incoming.write(sock.recv(65536))
-
+        run = carried(sock, incoming, outgoing)
         run(made.do_handshake)
         run(made.write, b"x")
         assert run(made.read, 10) == b"X"

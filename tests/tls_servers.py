@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from everpin_sim import pki
 from everpin_sim.ports import shut
@@ -175,3 +176,21 @@ class Server:
         """Stop listening."""
         shut(self._inner)
         shut(self._outer)
+
+
+def carried(
+    sock: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+) -> Callable[..., Any]:
+    """Return what calls a method of an `SSLObject` until it is through, its records carried over a socket."""
+
+    def run(call: Callable[..., Any], *args: Any) -> Any:
+        while True:
+            try:
+                found = call(*args)
+                sock.sendall(outgoing.read())
+                return found
+            except ssl.SSLWantReadError:
+                sock.sendall(outgoing.read())
+                incoming.write(sock.recv(65536))
+
+    return run
