@@ -49,7 +49,7 @@ claims: boards  ## run every scenario on every target, and make the README's tab
 	  $(BIN)/everpin hil run --target $$target --seed 7 --report build/hil/$$target --resume || exit 1; done
 	@$(BIN)/everpin hil claims build/hil/{core,unix,mcu,pi} --write README.md --facts hil/claims.json
 
-walks: setup  ## a million device-years of random walks, and their line in that table; an hour and a half; an ended run goes on
+walks: setup  ## a million device-years of random walks, and their line in that table; an hour; an ended run goes on
 	@mkdir -p build/hil
 	@$(BIN)/everpin hil endure --years 1000000 --seed 11 --jobs $$(nproc) --log build/hil/walks.jsonl --out build/hil
 	@$(BIN)/everpin hil claims --walks build/hil/walks.jsonl --write README.md --facts hil/claims.json

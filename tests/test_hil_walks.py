@@ -146,3 +146,7 @@ def test_the_table_has_a_line_for_walks_of_which_none_is_missing(
     status, _, err = said(capsys, *argv)
     assert status == 2 and "no walk of this agent" in err
     assert said(capsys, "claims")[0] == 2, "of nothing there is no table"
+    for text in ("{", "[]", '{"targets": 1}'):
+        facts.write_text(text)
+        status, _, err = said(capsys, *argv)
+        assert status == 2 and "not the facts of a table" in err and facts.read_text() == text

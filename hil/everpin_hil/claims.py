@@ -83,6 +83,18 @@ def walked(log: Path, agent: Path) -> dict[str, Any]:
     }
 
 
+def kept(path: Path) -> dict[str, Any]:
+    """Return the facts of an earlier table, none where there is no such file; raise `ScenarioError` for a file of something else."""
+    if not path.exists():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        render(found)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ScenarioError(f"{path}: not the facts of a table; name another --facts") from None
+    return found
+
+
 def render(said: dict[str, Any]) -> str:
     """Return the table, in Markdown."""
     targets = said["targets"]

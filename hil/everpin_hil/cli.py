@@ -309,9 +309,7 @@ def _releases(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    kept: dict[str, Any] = {}
-    if args.facts and Path(args.facts).exists():
-        kept = json.loads(Path(args.facts).read_text("utf-8"))
+    kept = claims.kept(Path(args.facts)) if args.facts else {}
     if not args.report and not kept:
         raise ScenarioError(
             "claims: name the reports of full runs, or --facts with an earlier one"
