@@ -538,6 +538,7 @@ def test_the_readme_has_the_table_of_a_full_run_of_all_scenarios() -> None:
     found = json.loads((AGENT.parent / "hil" / "claims.json").read_text("utf-8"))
     assert found["scenarios"] == scenario.names(), "make claims"
     assert list(found["targets"]) == ["core", "unix", "mcu", "pi"]
+    assert found["walks"]["years"] >= 1_000_000 and not found["walks"]["failed"], "make walks"
     readme = (AGENT.parent / "README.md").read_text("utf-8")
     assert claims.put(readme, claims.render(found)) == readme, "make claims"
 
