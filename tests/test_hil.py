@@ -289,7 +289,9 @@ def test_with_a_check_taken_away_in_a_copy_it_exits_1_and_says_how_to_see_it_aga
     with mutants.changed(mutant("keeps a forbidden pin"), AGENT) as copy:
         argv = ["run", "--scenario", "stolen-retired-key", "--agent", str(copy)]
         status, out, _ = said(capsys, *argv, "--report", str(report))
-        assert status == 1 and "everpin hil replay 'stolen-retired-key@core#1'" in out
+        how = f"everpin hil replay 'stolen-retired-key@core#1' --agent {copy}\n"
+        assert status == 1 and how in out
+        assert how.strip() in (report / "frozen" / "README.txt").read_text()
         again, facts, told = said(
             capsys, "replay", "stolen-retired-key@core#1", "--agent", str(copy)
         )

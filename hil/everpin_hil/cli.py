@@ -228,7 +228,7 @@ def _run(args: argparse.Namespace) -> int:
         print(", ".join(f"{value} {key}" for key, value in found.items()) + f" in {took:.1f} s")
         for case in cases:
             if not case.ok:
-                print(f"everpin hil replay '{case.id}'")
+                print(frozen.replay(case, agent))
     return 0 if cases and not (found["failed"] or found["stranded"] or found["intruders"]) else 1
 
 

@@ -1,10 +1,12 @@
 """The first failure, kept for inspection: the tape up to it, what happened, and the device as it was, its flash out of the target."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
 from everpin.core.store import REGION_BYTES
+from everpin_sim.sources import agent_folder
 
 from . import papers, tape
 from .judge import Case, Fact
@@ -18,10 +20,16 @@ _README = """\
 in the step: {phase}
 
     everpin agent status --device {folder}     what it trusts, by its flash as the failure left it
-    everpin hil replay '{id}'                  the whole case again, fact by fact
+    {replay}     the whole case again, fact by fact
 
 facts.jsonl has what happened up to there, tape/ what was played: documents, certificates, tape.json.
 """
+
+
+def replay(case: Case, agent: Path) -> str:
+    """Return the command that plays a case again, with the same copy of the agent."""
+    copy = "" if agent == agent_folder() else f" --agent {shlex.quote(str(agent))}"
+    return f"everpin hil replay {shlex.quote(case.id)}{copy}"
 
 
 def discard(folder: Path) -> None:
@@ -62,6 +70,10 @@ def freeze(case: Case, scenario: Scenario, agent: Path, folder: Path) -> None:
     kept = (json.dumps(fact) + "\n" for fact in facts if fact["f"] != "sector")
     (folder / "facts.jsonl").write_text("".join(kept), "utf-8")
     said = _README.format(
-        id=case.id, why=case.failures[0], phase=case.phase or "(all of it)", folder=folder
+        id=case.id,
+        why=case.failures[0],
+        phase=case.phase or "(all of it)",
+        folder=folder,
+        replay=replay(case, agent),
     )
     (folder / "README.txt").write_text(said, "utf-8")
