@@ -25,8 +25,9 @@ boards: setup  ## what emulated boards are built with and run on: compiler, QEMU
 test: boards lint  ## formatting, lint, types and all quick tests (ARGS='-k spki')
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
+# Tests here may run for an hour. pytest's look at one that hangs reads the frames of a thread that runs, and has crashed it.
 test-long: boards  ## the tests that take minutes
-	@$(BIN)/python -m pytest -m long $(ARGS)
+	@$(BIN)/python -m pytest -m long -o faulthandler_timeout=14400 $(ARGS)
 
 test-checks: setup  ## take each security check away in a copy of agent/, see its tests fail; minutes (ARGS='--only accept')
 	@$(BIN)/python tools/test_checks.py $(ARGS)
