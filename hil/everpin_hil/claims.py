@@ -71,15 +71,12 @@ def walked(log: Path, agent: Path) -> dict[str, Any]:
         missing = [number for number in range(last) if (seed, number) not in lines]
         if missing:
             raise ScenarioError(f"{log}: walk {missing[0]} of seed {seed} is not in it")
-    wrong = [line["wrong"] for line in lines.values() if line["wrong"]]
     return {
         "seeds": seeds,
         "walks": len(lines),
         "years": int(sum(line["years"] for line in lines.values())),
         "made_with": sources,
-        "failed": len(wrong),
-        "stranded": wrong.count("stranded"),
-        "intruders": wrong.count("intruder"),
+        **endure.counters(lines.values()),
     }
 
 

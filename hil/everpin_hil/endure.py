@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -162,6 +162,16 @@ def logged(log: Path, made_with: str) -> Iterator[dict[str, Any]]:
                 yield line
 
 
+def counters(lines: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Return how many walks went wrong, and in which way: what must stay zero."""
+    wrong = [line["wrong"] for line in lines if line["wrong"]]
+    return {
+        "failed": len(wrong),
+        "stranded": wrong.count("stranded"),
+        "intruders": wrong.count("intruder"),
+    }
+
+
 class Endurance:
     """Walks until `years` are lived through: counters, and a log that a later run with the same sources goes on from."""
 
@@ -208,14 +218,7 @@ class Endurance:
 
     def summary(self) -> dict[str, Any]:
         """Return the last line of a run."""
-        wrong = [line["wrong"] for line in self.found]
-        return {
-            "years": round(self.years),
-            "walks": self.walks,
-            "failed": len(wrong),
-            "stranded": wrong.count("stranded"),
-            "intruders": wrong.count("intruder"),
-        }
+        return {"years": round(self.years), "walks": self.walks, **counters(self.found)}
 
 
 if __name__ == "__main__":

@@ -26,24 +26,28 @@ def _files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
             yield item.relative_to(path.parent).as_posix(), item
 
 
-def _digest(paths: Iterable[Path]) -> str:
+def _digest(files: Iterable[tuple[str, Path]]) -> str:
     found = hashlib.sha256()
-    for name, item in _files(paths):
+    for name, item in files:
         text = item.read_bytes()
         found.update(f"{name} {len(text)}\n".encode() + text)
     return found.hexdigest()
 
 
+def _of_a_walk(agent: Path) -> Iterator[tuple[str, Path]]:
+    return _files((agent / "everpin", *_PLAYED, *_WALKED))
+
+
 def facts(agent: Path) -> str:
     """Return the digest of what plays a tape in this copy of the agent: facts of another are of no use."""
-    return _digest((agent / "everpin", *_PLAYED))
+    return _digest(_files((agent / "everpin", *_PLAYED)))
 
 
 def sources(agent: Path) -> list[Path]:
     """Return the files that make, play and judge a walk in this copy of the agent."""
-    return [item for _, item in _files((agent / "everpin", *_PLAYED, *_WALKED))]
+    return [item for _, item in _of_a_walk(agent)]
 
 
 def walk(agent: Path) -> str:
     """Return the digest of `sources`."""
-    return _digest((agent / "everpin", *_PLAYED, *_WALKED))
+    return _digest(_of_a_walk(agent))
